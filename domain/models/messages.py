@@ -1,0 +1,90 @@
+"""A model call: what is asked, what comes back, what it cost."""
+
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from domain.base import Frozen
+from domain.runs.failure import PhaseError
+
+
+class Speaker(StrEnum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Message(Frozen):
+    speaker: Speaker
+    text: str
+
+
+class ModelRequest(Frozen):
+    """One call. `role` and `turn` say who speaks and for which time in this run (the scripted provider
+    answers by them; other providers ignore them)."""
+
+    model: str
+    """Without the provider's prefix."""
+    messages: tuple[Message, ...]
+    role: str
+    turn: int = 1
+    max_output_tokens: int = 16_000
+    timeout_seconds: float = 600.0
+    json_schema: dict[str, object] | None = None
+    seed: int | None = None
+
+
+class TokenUsage(Frozen):
+    """As the provider reports it; None where it says nothing (never 0 for unknown)."""
+
+    tokens_in: int | None = None
+    """All input tokens, the cached ones included."""
+    tokens_out: int | None = None
+    tokens_cached: int | None = None
+    billed_usd: Decimal | None = None
+    """What the provider says it billed (a billed 0 is 0)."""
+
+
+class ModelReply(Frozen):
+    text: str
+    usage: TokenUsage = TokenUsage()
+    model_answered: str | None = None
+    provider_response_id: str | None = None
+
+
+class CallScope(Frozen):
+    """For whom a call is made. `step_key` is unique in the attempt, so that an answered call is found again."""
+
+    org_id: UUID
+    run_id: UUID | None = None
+    execution_id: UUID | None = None
+    attempt_id: UUID | None = None
+    step_key: str
+    title: str = ""
+
+
+class CallTimes(Frozen):
+    """Seconds, each from its own clock readings: asked -> permitted -> answered -> recorded."""
+
+    queue_seconds: float
+    api_seconds: float
+    run_seconds: float
+
+
+class AnsweredCall(Frozen):
+    """A call with its reply, as the caller gets it from the one path."""
+
+    reply: ModelReply
+    cost_usd: Decimal | None
+    """None: unpriced."""
+    price_version: str | None = None
+    repeated: bool = False
+    """True: found in the record by its step key, not asked (or paid) again."""
+
+
+class CallRefused(Exception):
+    """`begin_call` did not let the call through, or the provider failed. Carries the PhaseError."""
+
+    def __init__(self, error: PhaseError) -> None:
+        super().__init__(error.message)
+        self.error = error

@@ -1,0 +1,120 @@
+"""The port of git workspaces: a bare clone per workspace, a worktree per run (DESIGN 5.5)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from domain.base import Frozen
+from domain.runs.ports import CommitFacts
+
+
+class Base(Frozen):
+    """What a run starts from."""
+
+    commit: str
+    tree: str
+    branch: str | None
+    """None: detached HEAD."""
+    warnings: tuple[str, ...] = ()
+    """Dirty or detached: said, not refused."""
+
+
+class DiffStat(Frozen):
+    files_changed: int
+    insertions: int
+    deletions: int
+
+
+class DeliverResult(Frozen):
+    branch: str
+    commit: str
+    already_there: bool
+    """True: the look-up before the push found it delivered."""
+
+
+class WorkspaceLock(Protocol):
+    """Held on a worktree while a phase works in it, across processes; freed by the kernel when the holder dies."""
+
+    async def __aenter__(self) -> "WorkspaceLock": ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+class Workspaces(Protocol):
+    """All git work. Raises InvalidInput (bad repository: the thing and the way out) or PhaseFailure (workspace,
+    storage). Blocking git runs off the event loop. The user's own repository is only read, and receives
+    delivered branches. Our git runs with hooks and repository config off."""
+
+    async def inspect(self, repo_path: str) -> Base:
+        """Of the user's repository: refuses a folder that is not git, and an empty repository."""
+        ...
+
+    async def prepare(self, workspace_id: UUID, run_id: UUID, repo_path: str, base_commit: str) -> Path:
+        """Bare clone (updated when it lacks the base) and the run's worktree at base; idempotent; its path."""
+        ...
+
+    def path(self, workspace_id: UUID, run_id: UUID) -> Path: ...
+
+    def lock(self, workspace_id: UUID, run_id: UUID, *, wait_seconds: float) -> WorkspaceLock: ...
+
+    async def restore(self, workspace_id: UUID, run_id: UUID, tree: str) -> None:
+        """Makes the worktree equal to the tree if it differs; ignored files stay, other untracked ones go."""
+        ...
+
+    async def restore_for_verification(
+        self, workspace_id: UUID, run_id: UUID, tree: str, base_tree: str, protected: Sequence[str]
+    ) -> tuple[str, ...]:
+        """As restore, but every protected file that existed at base has its base content. Returns the protected
+        files that the run changed, sorted."""
+        ...
+
+    async def snapshot(self, workspace_id: UUID, run_id: UUID, *, label: str) -> str:
+        """Tree hash of the worktree as it is (ignored files apart), kept from gc by refs/millwright/<run>/<label>."""
+        ...
+
+    async def diff(self, workspace_id: UUID, run_id: UUID, old_tree: str, new_tree: str, *, limit_bytes: int) -> str:
+        """Unified diff, decoded safely; cut at the limit with a line that says so."""
+        ...
+
+    async def diff_stat(self, workspace_id: UUID, run_id: UUID, old_tree: str, new_tree: str) -> DiffStat: ...
+
+    async def write_files(self, workspace_id: UUID, run_id: UUID, files: Mapping[str, str | None]) -> None:
+        """Writes (or with None deletes) files below the worktree. Raises PhaseFailure(invalid_output) for a path
+        that leaves it (absolute, .., through a symbolic link, .git)."""
+        ...
+
+    async def apply_patch(self, workspace_id: UUID, run_id: UUID, patch: str) -> None:
+        """Raises PhaseFailure(invalid_output) with git's words when it does not apply; the tree is then untouched."""
+        ...
+
+    async def read_files(
+        self, workspace_id: UUID, run_id: UUID, globs: Sequence[str], *, limit_bytes: int
+    ) -> dict[str, str]:
+        """Tracked and untracked text files matching any glob, sorted by path, up to the limit in all."""
+        ...
+
+    async def commit(
+        self,
+        workspace_id: UUID,
+        run_id: UUID,
+        *,
+        tree: str,
+        message: str,
+        trailers: Mapping[str, str],
+        branch: str,
+        base_commit: str,
+    ) -> CommitFacts | None:
+        """The tree as one commit on the run's branch. Looks for a commit with the same trailers first (idempotent).
+        None when the tree equals its parent's."""
+        ...
+
+    async def deliver(
+        self, workspace_id: UUID, run_id: UUID, *, branch: str, remote: str, repo_path: str
+    ) -> DeliverResult:
+        """Pushes the run's branch (remote `origin`: the user's repository) after a look-up; never forces."""
+        ...
+
+    async def reclaim(self, workspace_id: UUID, run_id: UUID) -> bool:
+        """Removes the worktree of a finished run if it is clean (equal to a recorded tree). False: dirty, kept."""
+        ...
