@@ -98,6 +98,8 @@ class PhaseInput(Frozen):
     """The phase's own limit, cut to what is left of the run's time budget."""
     tree: str | None = None
     """Tree hash to restore before the phase; None: the workspace's base."""
+    max_executions: int = 5
+    """Executions of this attempt before an infrastructure failure ends it."""
 
 
 class PhaseResult(Frozen):

@@ -195,6 +195,11 @@ class PhaseLedger(Protocol):
         """Ends this execution with an infrastructure failure and releases the permit; the attempt stays open."""
         ...
 
+    async def wait(self, key: AttemptKey, lease: Lease, wait: MustWait) -> bool:
+        """The execution turned out to be none (a rate limit, a cooling provider): takes its row back, releases
+        the permit, writes the change to waiting. The next `begin` is that attempt's next try."""
+        ...
+
     async def release(self, key: AttemptKey, lease: Lease) -> None:
         """Step 5 when nothing else could be written."""
         ...
@@ -221,6 +226,29 @@ class OpenRun(Frozen):
     workflow_id: str
     workflow_run_id: str
     started_at_seconds: float
+
+
+class ApplyRequests(Frozen):
+    """Argument of the local activity that reads pending requests."""
+
+    org_id: UUID
+    run_id: UUID
+
+
+class RequestCancel(Frozen):
+    """Argument of the local activity behind a native cancel."""
+
+    org_id: UUID
+    run_id: UUID
+    actor: str
+    reason: str = ""
+
+
+class RecordedRequest(Frozen):
+    """What a direct caller gets back."""
+
+    request_id: UUID
+    status: RequestStatus
 
 
 class FinaliseRun(Frozen):

@@ -30,6 +30,8 @@ class RunState(Frozen):
     cancel_requested: bool = False
     started_at_seconds: float = 0.0
     """Workflow clock (Unix seconds) when the run first started."""
+    heartbeat_seconds: float = 30.0
+    """Heartbeat timeout of this run's phases, from the worker that opened it (fixed for the run's life)."""
 
     def after(self, key: AttemptKey, cause: AttemptCause, result: PhaseResult) -> "RunState":
         record = AttemptRecord(
