@@ -211,6 +211,19 @@ class OutputSink(Protocol):
     async def append(self, key: AttemptKey, lease: Lease, sequence: int, text: str) -> None: ...
 
 
+class RepositoryBase(Protocol):
+    """What a run starts from (domain.workspaces.ports.Base satisfies it)."""
+
+    @property
+    def commit(self) -> str: ...
+
+    @property
+    def tree(self) -> str: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
 class OpenedRun(Frozen):
     """A run that the workflow may go on with, or the reason why not."""
 
@@ -278,7 +291,16 @@ class AppliedRequests(Frozen):
 class RunLedger(Protocol):
     """The record as the workflow's local activities see it."""
 
-    async def open(self, request: OpenRun) -> OpenedRun: ...
+    async def repository_path(self, start: RunStart) -> str | None:
+        """Where the repository of a start by hand lies (its `repo`, or its workspace's), to be inspected before
+        `open`; None when it names none or was recorded before. Raises NotFound."""
+        ...
+
+    async def open(self, request: OpenRun, base: RepositoryBase | None) -> OpenedRun:
+        """A start with `run_id` loads the recorded row and moves it to RUNNING; one with `task` makes the row,
+        idempotently by (workflow id, Temporal run id), on `base`. Raises InvalidInput or NotFound (nothing was
+        written)."""
+        ...
 
     async def finalise(self, request: FinaliseRun) -> None:
         """Status, outcome, totals and the `run.finished` event in one transaction; applied once."""

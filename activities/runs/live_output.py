@@ -1,0 +1,34 @@
+"""Live output of one execution: chunks with their own sequence, never touching the run's row.
+
+A database that is away for a moment must not end the command: what could not be written is kept (the sandbox
+caps the whole of it) and goes out with the next chunk.
+"""
+
+import structlog
+
+from domain.errors import Unavailable
+from domain.runs.messages import AttemptKey
+from domain.runs.ports import Lease, OutputSink
+
+log = structlog.get_logger(__name__)
+
+
+class LiveOutput:
+    def __init__(self, sink: OutputSink, key: AttemptKey, lease: Lease) -> None:
+        self._sink = sink
+        self._key = key
+        self._lease = lease
+        self._sequence = 0
+        self._unsent = ""
+
+    async def say(self, text: str) -> None:
+        self._unsent += text
+        if not self._unsent:
+            return
+        try:
+            await self._sink.append(self._key, self._lease, self._sequence + 1, self._unsent)
+        except Unavailable as error:
+            log.warning("output.kept_back", characters=len(self._unsent), error=str(error))
+            return
+        self._sequence += 1
+        self._unsent = ""

@@ -1,0 +1,67 @@
+"""Local activities of a run: short work on the record, never held up by phases in all slots."""
+
+from temporalio import activity
+
+from domain.errors import InvalidInput, MillwrightError, NotFound
+from domain.failpoints import Failpoints, Point
+from domain.runs.failure import ErrorKind, PhaseError
+from domain.runs.ports import (
+    AppliedRequests,
+    ApplyRequests,
+    FinaliseRun,
+    OpenedRun,
+    OpenRun,
+    RecordedRequest,
+    RequestCancel,
+    RunLedger,
+    TemporalRequest,
+)
+from domain.workspaces.ports import Workspaces
+
+
+class RunRecords:
+    def __init__(
+        self, *, ledger: RunLedger, workspaces: Workspaces, failpoints: Failpoints, heartbeat_seconds: float
+    ) -> None:
+        self._ledger = ledger
+        self._workspaces = workspaces
+        self._failpoints = failpoints
+        self._heartbeat_seconds = heartbeat_seconds
+
+    @activity.defn
+    async def open_run(self, request: OpenRun) -> OpenedRun:
+        """The run's record, made now when it was started by hand. Refusals are values: they end the workflow."""
+        try:
+            path = await self._ledger.repository_path(request.start)
+            base = await self._workspaces.inspect(path) if path is not None else None
+            opened = await self._ledger.open(request, base)
+        except (InvalidInput, NotFound) as error:
+            return OpenedRun(refused=_invalid(error))
+        if opened.state is None:
+            return opened
+        state = opened.state.model_copy(update={"heartbeat_seconds": self._heartbeat_seconds})
+        return opened.model_copy(update={"state": state})
+
+    @activity.defn
+    async def finalise_run(self, request: FinaliseRun) -> None:
+        self._failpoints.hit(Point.RUN_BEFORE_FINALISE)
+        await self._ledger.finalise(request)
+        self._failpoints.hit(Point.RUN_AFTER_FINALISE)
+
+    @activity.defn
+    async def apply_requests(self, request: ApplyRequests) -> AppliedRequests:
+        return await self._ledger.apply_requests(request.org_id, request.run_id)
+
+    @activity.defn
+    async def record_request(self, request: TemporalRequest) -> RecordedRequest:
+        request_id, status = await self._ledger.record_request(request)
+        return RecordedRequest(request_id=request_id, status=status)
+
+    @activity.defn
+    async def request_cancel(self, request: RequestCancel) -> None:
+        await self._ledger.request_cancel(request.org_id, request.run_id, actor=request.actor, reason=request.reason)
+
+
+def _invalid(error: MillwrightError) -> PhaseError:
+    where = f"{error.field}: " if error.field else ""
+    return PhaseError(kind=ErrorKind.INVALID_REQUEST, message=f"{where}{error.message}", hint=error.hint)

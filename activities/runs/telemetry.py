@@ -1,0 +1,97 @@
+"""What a phase tells while it runs: one span, JSON log lines with run, phase, attempt and duration, metrics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Protocol
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode
+
+from domain.pipelines.spec import WorkPhase
+from domain.runs.messages import PhaseInput
+from domain.runs.ports import Finished, Lease, MustWait
+
+log = structlog.get_logger("millwright.phase")
+
+
+class PhaseMetrics(Protocol):
+    """Bounded labels only; satisfied by adapters.telemetry."""
+
+    def phase_finished(
+        self, *, kind: str, phase: str, status: str, error_kind: str | None, duration_seconds: float
+    ) -> None: ...
+
+
+class Told:
+    """One execution's telemetry, filled as it goes."""
+
+    def __init__(self, span: trace.Span) -> None:
+        self.span = span
+        self.started = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return perf_counter() - self.started
+
+    def wait(self, wait: MustWait) -> None:
+        log.info("phase.waiting", reason=wait.reason, until=wait.until.isoformat())
+        self.span.set_attribute("millwright.wait", wait.reason)
+
+    def finished(self, finished: Finished) -> None:
+        result = finished.result
+        error_kind = result.error.kind if result.error else None
+        log.info(
+            "phase.finished",
+            status=result.status,
+            error_kind=error_kind,
+            duration_ms=round(self.seconds * 1000, 2),
+            exit_code=finished.exit_code,
+            tokens=result.tokens,
+        )
+        self.span.set_attribute("millwright.status", result.status)
+        if result.error is not None:
+            self.span.set_status(Status(StatusCode.ERROR, result.error.kind))
+
+
+class PhaseTelemetry:
+    def __init__(self, metrics: PhaseMetrics) -> None:
+        self._tracer = trace.get_tracer("millwright")
+        self._metrics = metrics
+
+    @contextmanager
+    def phase(self, phase: PhaseInput, spec: WorkPhase, lease: Lease) -> Iterator[Told]:
+        key = phase.key
+        attributes = {
+            "millwright.run": str(key.run_id),
+            "millwright.phase": key.phase,
+            "millwright.kind": str(spec.kind),
+            "millwright.iteration": key.iteration,
+            "millwright.attempt": key.attempt,
+            "millwright.execution": lease.number,
+        }
+        with (
+            self._tracer.start_as_current_span(f"phase {key.phase}", attributes=attributes) as span,
+            structlog.contextvars.bound_contextvars(
+                org=str(key.org_id),
+                run=str(key.run_id),
+                phase=key.phase,
+                iteration=key.iteration,
+                attempt=key.attempt,
+                execution=lease.number,
+            ),
+        ):
+            log.info("phase.started", cause=phase.cause)
+            yield Told(span)
+
+    def finished(self, told: Told, spec: WorkPhase, finished: Finished) -> None:
+        told.finished(finished)
+        error = finished.result.error
+        self._metrics.phase_finished(
+            kind=spec.kind,
+            phase=spec.name,
+            status=finished.result.status,
+            error_kind=error.kind if error else None,
+            duration_seconds=told.seconds,
+        )
