@@ -112,12 +112,16 @@ class LoopItem(Frozen):
     loop: Loop
 
 
+DEFAULT_TIME_SECONDS = 86_400.0
+"""Time budget of a run when neither the pipeline nor the caller gives one: no run goes on for ever."""
+
+
 class Limits(Frozen):
-    """Of a whole run; None is no limit."""
+    """Of a whole run; None is no limit (of time: DEFAULT_TIME_SECONDS). domain.runs.limits puts them together."""
 
     tokens: int | None = Field(default=None, ge=1)
     cost_usd: Decimal | None = Field(default=None, gt=0)
-    time_seconds: float | None = Field(default=86_400, gt=0, le=30 * 86_400)
+    time_seconds: float | None = Field(default=None, gt=0, le=30 * 86_400)
 
 
 class Pipeline(Frozen):
