@@ -61,14 +61,25 @@ class CallScope(Frozen):
     attempt_id: UUID | None = None
     step_key: str
     title: str = ""
+    run_tokens: int | None = None
+    """The run's own limit on tokens; None: no limit. Checked with the reservation, so it is never overshot."""
+    run_usd: Decimal | None = None
+    """The run's own limit on money; None: no limit."""
 
 
 class CallTimes(Frozen):
-    """Seconds, each from its own clock readings: asked -> permitted -> answered -> recorded."""
+    """Seconds of a monotonic clock: asked -> permitted (queue) -> answered (api) -> recorded (run).
+
+    The parts sum to the call's wall time. `run_seconds` in the record ends inside `end_call`'s own statement.
+    """
 
     queue_seconds: float
     api_seconds: float
     run_seconds: float
+
+    @property
+    def wall_seconds(self) -> float:
+        return self.queue_seconds + self.api_seconds + self.run_seconds
 
 
 class AnsweredCall(Frozen):
@@ -80,11 +91,23 @@ class AnsweredCall(Frozen):
     price_version: str | None = None
     repeated: bool = False
     """True: found in the record by its step key, not asked (or paid) again."""
+    step_id: UUID | None = None
+    model_asked: str | None = None
+    """`provider:model`."""
+    reply_sha256: str | None = None
+    times: CallTimes | None = None
+    """None for a repeated call: nothing was measured."""
 
 
 class CallRefused(Exception):
-    """`begin_call` did not let the call through, or the provider failed. Carries the PhaseError."""
+    """`begin_call` did not let the call through, or the provider failed. Carries the PhaseError.
 
-    def __init__(self, error: PhaseError) -> None:
+    `maybe_billed` says whether the provider may charge for the failed call: then its cost is unknown (null, and
+    its reservation keeps counting), else it is 0. A refusal by status is not billed; a call that was sent and cut
+    off may be.
+    """
+
+    def __init__(self, error: PhaseError, *, maybe_billed: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
+        self.maybe_billed = maybe_billed

@@ -47,6 +47,10 @@ class Policy(Frozen):
     def provider(self, name: str) -> ProviderSettings | None:
         return next((p for p in self.providers if p.name == name), None)
 
+    def model_for(self, role: str) -> str | None:
+        """The organization's own `provider:model` for a role; None when it names none."""
+        return self.default_models.get(role) or self.default_models.get("default")
+
 
 def check(policy: Policy, model: str) -> ProviderSettings | PhaseError:
     """The provider that may answer `provider:model`, or why not and what to do."""

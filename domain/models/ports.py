@@ -16,6 +16,23 @@ class ModelProvider(Protocol):
     async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply: ...
 
 
+class CallTerms(Frozen):
+    """What the caller decided on its cached policy; `begin_call` holds the call to it when the version still stands."""
+
+    provider: str
+    model: str
+    """Without the provider's prefix."""
+    policy_version: int
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    monthly_usd: Decimal | None = None
+    reserve_tokens: int = 0
+    """Upper estimate of input and output tokens."""
+    reserve_usd: Decimal | None = None
+    """Upper estimate of the cost; None: unpriced (refused before `begin_call` where a money limit stands)."""
+
+
 class BegunCall(Frozen):
     """The step row, counters, permit and reservation are committed."""
 
@@ -24,9 +41,13 @@ class BegunCall(Frozen):
 
 
 class RepeatedCall(Frozen):
-    """This step key was answered before; the body lies in the artifact store."""
+    """This step key was answered before. A small body comes along, a big one lies in the artifact store."""
 
+    step_id: UUID
     reply_sha256: str
+    body: bytes | None = None
+    provider_response_id: str | None = None
+    price_version: str | None = None
     cost_usd: Decimal | None
     model_answered: str | None
     tokens_in: int | None
@@ -54,25 +75,38 @@ class MoneyRefused(Frozen):
     message: str
 
 
+class CallFenced(Frozen):
+    """The execution was taken over by a newer one: its calls are no longer let through."""
+
+
+BeginOutcome = BegunCall | RepeatedCall | PolicyChanged | CallMustWait | MoneyRefused | CallFenced
+
+INLINE_REPLY_BYTES = 8_192
+"""A reply up to this size is committed by `end_call` itself; a bigger one goes to the artifact store before."""
+
+CALL_LEASE_SECONDS = 60.0
+"""Time to live of a call's permit; the caller renews it, and gives the call up when it could not."""
+
+
 class CallLedger(Protocol):
-    """begin_call and end_call of DESIGN 6: one database round trip each."""
+    """begin_call and end_call of DESIGN 6: one database round trip each. All methods raise Unavailable when the
+    database does not answer."""
 
     async def policy(self, org_id: UUID) -> Policy:
         """The newest policy (cached by the caller by its version)."""
         ...
 
-    async def begin_call(
-        self,
-        scope: CallScope,
-        request: ModelRequest,
-        *,
-        provider: str,
-        policy_version: int,
-        reserve_usd: Decimal | None,
-        reserve_tokens: int,
-    ) -> BegunCall | RepeatedCall | PolicyChanged | CallMustWait | MoneyRefused:
-        """Atomically: answered before? policy version; requests/min, tokens/min, concurrent, monthly money and
-        the run's own limits; permit, reservation, step row (written before the call)."""
+    async def begin_call(self, scope: CallScope, terms: CallTerms, *, asked_seconds: float) -> BeginOutcome:
+        """Atomically: fenced? answered before (by attempt and step key)? policy version; requests/min, tokens/min,
+        concurrent, monthly money and the run's own limits; permit, reservation, step row (written before the call).
+
+        An earlier call of the same step key that was never answered becomes `lost`: its permit is released, its
+        cost stays null and its reservation keeps counting. `asked_seconds`: since the caller was asked.
+        """
+        ...
+
+    async def renew_call(self, scope: CallScope, call: BegunCall) -> bool:
+        """Prolongs the permit by CALL_LEASE_SECONDS. False: it was given up or taken over."""
         ...
 
     async def end_call(
@@ -83,10 +117,12 @@ class CallLedger(Protocol):
         times: CallTimes,
         reply: ModelReply | None,
         reply_sha256: str | None,
+        body: bytes | None,
         cost_usd: Decimal | None,
         price_version: str | None,
         error: PhaseError | None,
-    ) -> None:
-        """Answer's hash, usage, cost or error; releases the permit; settles the reservation (an unknown cost
-        keeps it counting)."""
+    ) -> bool:
+        """Answer's hash (and `body`, when it is small), usage, cost or error; releases the permit; settles the
+        reservation (an unknown cost keeps it counting). May be repeated. False: the call was taken over as lost
+        meanwhile; only its usage and cost were recorded, the answer was not."""
         ...
