@@ -1,0 +1,156 @@
+"""One process of the stack: how it is started, known again, watched and ended.
+
+A process is known by pid *and* start time, never by name, so that a pid that was given to somebody else is never
+signalled. Who it is stands in its lock file, written by the process itself (`cli.stack.launch`) before it becomes the
+service; the lock is held until the last process that inherited it is gone, so that no service ever runs twice.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ALREADY_RUNNING = 75
+"""The launcher's exit code (EX_TEMPFAIL) when somebody else holds the lock."""
+POLL_SECONDS = 0.05
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Started by this process and not yet reaped; a supervisor also watches some that it adopted."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What to run. `user` only matters when we are root; `stop_signals` are tried in turn, each given its seconds."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    lock: Path
+    log: Path
+    user: str | None = None
+    fingerprint: str = ""
+    stop_signals: Sequence[tuple[int, float]] = field(default=((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)))
+
+
+@dataclass(frozen=True)
+class Record:
+    """Who holds a lock file: written by the service itself."""
+
+    pid: int
+    started: str
+    fingerprint: str
+    log_offset: int
+
+    @property
+    def alive(self) -> bool:
+        return start_token(self.pid) == self.started
+
+
+def start_token(pid: int) -> str | None:
+    """When the process started, as a text to compare; None when there is none (a zombie counts as none)."""
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None
+
+
+def read_record(lock: Path) -> Record | None:
+    """The live process that the lock file names, else None."""
+    try:
+        record = Record(**json.loads(lock.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return record if record.alive else None
+
+
+def launch(service: Service, *, tethered: bool = False) -> subprocess.Popen[bytes]:
+    """Start it in a session of its own, its output appended to its log. `tethered`: it dies with this process."""
+    service.log.parent.mkdir(parents=True, exist_ok=True)
+    service.lock.parent.mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-I", "-m", "cli.stack.launch", "--lock", str(service.lock)]
+    launcher += ["--fingerprint", service.fingerprint, "--cwd", str(service.cwd)]
+    launcher += ["--user", service.user] if service.user else []
+    launcher += ["--tether", str(os.getpid())] if tethered else []
+    with service.log.open("ab") as log:
+        child = subprocess.Popen(
+            [*launcher, "--log-offset", str(log.tell()), "--", *service.argv],
+            env=dict(service.env),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _children[child.pid] = child
+    return child
+
+
+def stop(record: Record, stop_signals: Sequence[tuple[int, float]]) -> None:
+    """End the process by the first signal that works, then whatever is left of its session."""
+    for number, seconds in stop_signals:
+        if not _signal(record, number):
+            break
+        wait_gone(record, seconds)
+    _sweep_session(record.pid)
+
+
+def wait_gone(record: Record, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while record.alive:
+        _reap(record.pid)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    _reap(record.pid)
+    return True
+
+
+def last_lines(log: Path, offset: int = 0, count: int = 15) -> list[str]:
+    """The end of a log, for an error message; at most 16 KB are read."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(offset if offset <= size else 0, size - 16_384))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
+
+
+def _signal(record: Record, number: int) -> bool:
+    if not record.alive:
+        return False
+    try:
+        os.kill(record.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _reap(pid: int) -> None:
+    if (child := _children.get(pid)) and child.poll() is not None:
+        del _children[pid]
+
+
+def _sweep_session(session: int) -> None:
+    """Kill what the service left in its session; the id stays taken as long as one of them lives."""
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and start_token(process.pid):
+                process.kill()
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue

@@ -1,0 +1,67 @@
+"""The servers that tests share: one PostgreSQL and one Temporal per pytest process, started on first use.
+
+`database` is fresh for each test, `module_database` for each module, both already migrated; `empty_database` has no
+table. All children die with pytest, also when it is killed.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli.stack import temporal_binary
+from cli.stack.ports import any_free
+from cli.stack.postgres import Postgres
+from cli.stack.settings import StackSettings
+from cli.stack.temporal import TemporalServer
+from tests.support.databases import Database, make_template, new_database
+from tests.support.scratch import scratch_folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """An empty server; `admin_url(database)` and `app_url(database)` give addresses."""
+    with (
+        scratch_folder("postgres") as folder,
+        Postgres(folder / "postgres", any_free(), fast=True, data_root=folder).running() as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(postgres_server: Postgres) -> str:
+    return make_template(postgres_server)
+
+
+@pytest.fixture
+def database(postgres_server: Postgres, _migrated_template: str) -> Iterator[Database]:
+    """A migrated database for one test."""
+    with new_database(postgres_server, _migrated_template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: Postgres, _migrated_template: str) -> Iterator[Database]:
+    """A migrated database shared by the tests of one module."""
+    with new_database(postgres_server, _migrated_template) as made:
+        yield made
+
+
+@pytest.fixture
+def empty_database(postgres_server: Postgres) -> Iterator[Database]:
+    """A database without tables, for tests of the migrations themselves."""
+    with new_database(postgres_server) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def temporal_server() -> Iterator[TemporalServer]:
+    """A real server in memory with the local stack's settings; `.address` is host:port, `.binary` the CLI."""
+    settings = StackSettings()
+    binary = temporal_binary.find(
+        settings.state_folder / "bin", given=settings.temporal_cli, search_path=settings.search_path
+    )
+    assert binary is not None, "no `temporal` program: run `make setup`, or set TEMPORAL_CLI"
+    with scratch_folder("temporal") as folder:
+        server = TemporalServer(binary=binary.path, port=any_free(), folder=folder, metrics_port=any_free())
+        with server.running():
+            yield server
