@@ -74,6 +74,10 @@ def check(policy: Policy, model: str) -> ProviderSettings | PhaseError:
         return PhaseError(
             kind=ErrorKind.POLICY_BLOCKED,
             message=f"Model `{bare}` of provider `{name}` is not allowed by the organization's policy.",
-            hint=f"Allowed: {', '.join(provider.allowed_models)}; denied: {', '.join(provider.denied_models) or 'none'}.",
+            hint=f"Allowed: {_listed(provider.allowed_models)}; denied: {_listed(provider.denied_models)}.",
         )
     return provider
+
+
+def _listed(patterns: tuple[str, ...]) -> str:
+    return ", ".join(patterns) or "none"
