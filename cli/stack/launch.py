@@ -27,13 +27,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--cwd", type=Path, required=True)
     parser.add_argument("--user")
     parser.add_argument("--tether", type=int, help="die when this parent dies (Linux)")
+    parser.add_argument("--tether-signal", type=int, default=signal.SIGTERM, help="how it is told to")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
     _take_lock(options.lock, options.fingerprint, options.log_offset)
     if options.user:
         _become(options.user)
     if options.tether:
-        _tether(options.tether)
+        _tether(options.tether, options.tether_signal)
     os.chdir(options.cwd)
     os.execvp(options.command[0], options.command)
 
@@ -63,9 +64,9 @@ def _become(user: str) -> None:
     os.setuid(entry.pw_uid)
 
 
-def _tether(parent: int) -> None:
+def _tether(parent: int, number: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         sys.exit("the parent is gone already")
 

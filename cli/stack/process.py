@@ -86,7 +86,8 @@ def launch(service: Service, *, tethered: bool = False) -> subprocess.Popen[byte
     launcher = [sys.executable, "-I", "-m", "cli.stack.launch", "--lock", str(service.lock)]
     launcher += ["--fingerprint", service.fingerprint, "--cwd", str(service.cwd)]
     launcher += ["--user", service.user] if service.user else []
-    launcher += ["--tether", str(os.getpid())] if tethered else []
+    if tethered:
+        launcher += ["--tether", str(os.getpid()), "--tether-signal", str(int(service.stop_signals[0][0]))]
     with service.log.open("ab") as log:
         child = subprocess.Popen(
             [*launcher, "--log-offset", str(log.tell()), "--", *service.argv],
