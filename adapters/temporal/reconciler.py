@@ -106,7 +106,7 @@ def _wedged(row: OpenRunRow, description: WorkflowExecutionDescription) -> Outco
     raw: DescribeWorkflowExecutionResponse = description.raw_description
     for pending in raw.pending_activities:
         told = pending.last_failure.message
-        before_a_row = pending.last_failure.application_failure_info.type in _BEFORE_A_ROW
+        before_a_row = pending.last_failure.application_failure_info.type not in _COUNTED
         if pending.attempt > EQUAL_FAILURES and before_a_row:
             return Outcome(
                 kind=OutcomeKind.PHASE_ERROR,
@@ -130,14 +130,6 @@ def _wedged(row: OpenRunRow, description: WorkflowExecutionDescription) -> Outco
     return None
 
 
-_BEFORE_A_ROW = {
-    "NotFoundError",
-    "TypeError",
-    "ImportError",
-    "ModuleNotFoundError",
-    "ValidationError",
-    "AttributeError",
-    "RuntimeError",
-    "KeyError",
-}
-"""Types under which the SDK reports an unregistered activity, a bad import, an undecodable payload."""
+_COUNTED = {"NotNow", Unavailable.__name__, *ErrorKind}
+"""Failures of a phase that has, or will have, its row: bounded there. Any other type means that the phase never
+began: an unregistered activity, a bad import, a payload that cannot be read."""
