@@ -57,12 +57,12 @@ _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def of_command(output: str, *, exit_code: int | None = None, signal: str | None = None) -> str:
+def of_output(output: str, error: PhaseError) -> str:
     """Of a failed command. Equal for the same failing tests with the same exceptions, whatever else it printed."""
     text = _ANSI.sub("", output)
     failing = sorted({(name, match) for name, pattern in _FAILING for match in pattern.findall(text)})
     if not failing:
-        return _make("", f"{exit_code} {signal}\n{normalized(text)}")
+        return _make("", f"{error.kind}\n{normalized(text)}")
     tests = list(dict.fromkeys(test for _, test in failing))
     exceptions = sorted({match for pattern in _EXCEPTIONS for match in pattern.findall(text)})
     more = f" and {len(tests) - 3} more" if len(tests) > 3 else ""
@@ -72,9 +72,8 @@ def of_command(output: str, *, exit_code: int | None = None, signal: str | None 
 
 def of_comments(comments: str) -> str:
     """Of the changes that a review asks for: the same words in another layout are the same."""
-    lines = [line.strip() for line in comments.splitlines() if line.strip()]
     words = " ".join(re.findall(r"\w+", normalized(comments).casefold()))
-    return _make(lines[0] if lines else "", words)
+    return _make(words, words)
 
 
 def of_error(error: PhaseError) -> str:

@@ -20,3 +20,18 @@ class Outcome(Frozen):
     @property
     def status(self) -> RunStatus:
         return self.kind.run_status
+
+
+def headline(outcome: Outcome) -> str:
+    """The end in one sentence, for pages, CLI and notifications."""
+    match outcome.kind:
+        case OutcomeKind.VERIFIED:
+            return "Verified: the verification passed on the final tree"
+        case OutcomeKind.COMPLETED if outcome.protected_changed:
+            files = ", ".join(outcome.protected_changed[:3])
+            more = f" and {len(outcome.protected_changed) - 3} more" if len(outcome.protected_changed) > 3 else ""
+            return f"Completed: every phase passed, but protected files were changed ({files}{more})"
+        case OutcomeKind.COMPLETED:
+            return "Completed: every phase passed (nothing verified the final tree)"
+    word = "Cancelled" if outcome.kind is OutcomeKind.CANCELLED else "Failed"
+    return f"{word}: {outcome.error.message.rstrip('.') if outcome.error else outcome}"
