@@ -38,6 +38,8 @@ class BegunCall(Frozen):
 
     step_id: UUID
     token: UUID
+    model: str = ""
+    """`provider:model` as asked."""
 
 
 class RepeatedCall(Frozen):

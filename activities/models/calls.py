@@ -1,0 +1,237 @@
+"""The one path of every model call: policy, begin_call, provider, answer kept, end_call (DESIGN 6).
+
+Phases, experiments, evaluators, probes and the gateway call models here and nowhere else: an architecture test shows
+that adapters are reached from this package only. What is asked again under its step key is answered from the record.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import monotonic
+from uuid import UUID
+
+from activities.models.answer import Answer, failed
+from activities.models.holding import hold
+from activities.models.recording import record
+from activities.models.refusals import fenced, lost_reply, money, policy_in_motion, wait
+from activities.models.shielding import to_its_end
+from activities.models.telemetry import CallMetrics, CallTelemetry, log
+from domain.artifacts.ports import ArtifactStore
+from domain.errors import MillwrightError, Unavailable
+from domain.failpoints import Failpoints, NoFailpoints, Point
+from domain.models.admission import Admitted, admit
+from domain.models.messages import (
+    AnsweredCall,
+    CallRefused,
+    CallScope,
+    CallTimes,
+    Message,
+    ModelReply,
+    ModelRequest,
+    TokenUsage,
+)
+from domain.models.policy import Policy, ProviderKind
+from domain.models.ports import (
+    BeginOutcome,
+    BegunCall,
+    CallFenced,
+    CallLedger,
+    CallMustWait,
+    ModelProvider,
+    MoneyRefused,
+    PolicyChanged,
+    RepeatedCall,
+)
+from domain.models.prices import PriceTable
+from domain.redaction import Redactor
+from domain.runs.failure import PhaseError
+
+_POLICY_ROUNDS = 5
+"""Decisions on a policy that changes between decision and begin_call, before the call is refused."""
+
+
+class ModelCalls:
+    """One per process; safe for concurrent callers. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        *,
+        ledger: CallLedger,
+        providers: Mapping[ProviderKind, ModelProvider],
+        artifacts: ArtifactStore,
+        redactor: Redactor,
+        prices: PriceTable,
+        metrics: CallMetrics,
+        failpoints: Failpoints | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._providers = providers
+        self._artifacts = artifacts
+        self._redactor = redactor
+        self._prices = prices
+        self._telemetry = CallTelemetry(metrics)
+        self._failpoints = failpoints or NoFailpoints()
+        self._clock = clock
+        self._policies: dict[UUID, Policy] = {}
+
+    async def default_model(self, org_id: UUID, role: str) -> str | None:
+        """The organization's own `provider:model` for a role; None when it names none."""
+        return (await self._newest_policy(org_id)).model_for(role)
+
+    async def call(
+        self,
+        scope: CallScope,
+        model: str,
+        *,
+        messages: tuple[Message, ...],
+        role: str,
+        turn: int = 1,
+        max_output_tokens: int = 16_000,
+        timeout_seconds: float = 600.0,
+        json_schema: dict[str, object] | None = None,
+        seed: int | None = None,
+    ) -> AnsweredCall:
+        """Asks `provider:model`. Raises CallRefused with a closed error kind, Unavailable when the record does not
+        answer, and CancelledError after the call was recorded as cancelled."""
+        asked = self._clock()
+        admitted, begun = await self._begin(scope, model, messages, max_output_tokens, asked)
+        if isinstance(begun, RepeatedCall):
+            return await self._repeated(scope, model, begun)
+        permitted = self._clock()
+        request = ModelRequest(
+            model=admitted.terms.model,
+            messages=messages,
+            role=role,
+            turn=turn,
+            max_output_tokens=max_output_tokens,
+            timeout_seconds=timeout_seconds,
+            json_schema=json_schema,
+            seed=seed,
+        )
+        with self._telemetry.call(admitted, request) as told:
+            answer = await self._ask(scope, begun, admitted, request)
+            answered = self._clock()
+            queue, api = permitted - asked, answered - permitted
+            answer = await to_its_end(
+                record(
+                    self._ledger,
+                    self._artifacts,
+                    scope,
+                    begun,
+                    answer,
+                    lambda: CallTimes(queue_seconds=queue, api_seconds=api, run_seconds=self._clock() - answered),
+                )
+            )
+            self._failpoints.hit(Point.CALL_AFTER_END)
+            times = CallTimes(queue_seconds=queue, api_seconds=api, run_seconds=self._clock() - answered)
+            told.ended(answer, times)
+        if answer.cancelled is not None:
+            raise answer.cancelled
+        if answer.error is not None or answer.reply is None:
+            raise CallRefused(answer.error or fenced(model), maybe_billed=answer.cost_usd is None)
+        return AnsweredCall(
+            reply=answer.reply,
+            cost_usd=answer.cost_usd,
+            price_version=answer.price_version,
+            step_id=begun.step_id,
+            model_asked=model,
+            reply_sha256=answer.sha256,
+            times=times,
+        )
+
+    async def _begin(
+        self, scope: CallScope, model: str, messages: tuple[Message, ...], max_output_tokens: int, asked: float
+    ) -> tuple[Admitted, BegunCall | RepeatedCall]:
+        policy = self._policies.get(scope.org_id)
+        fresh = policy is None
+        if policy is None:
+            policy = await self._newest_policy(scope.org_id)
+        for _ in range(_POLICY_ROUNDS):
+            admitted = admit(policy, self._prices, scope, model, messages, max_output_tokens)
+            if isinstance(admitted, PhaseError):
+                if fresh:
+                    raise CallRefused(admitted)
+                policy, fresh = await self._newest_policy(scope.org_id), True
+                continue
+            begun = await self._begin_or_undo(scope, admitted, asked)
+            match begun:
+                case PolicyChanged():
+                    policy = self._policies[scope.org_id] = begun.policy
+                    fresh = True
+                case BegunCall() | RepeatedCall():
+                    return admitted, begun
+                case CallMustWait():
+                    raise CallRefused(wait(begun))
+                case MoneyRefused():
+                    raise CallRefused(money(begun))
+                case CallFenced():
+                    raise CallRefused(fenced(model))
+        raise CallRefused(policy_in_motion(model))
+
+    async def _begin_or_undo(self, scope: CallScope, admitted: Admitted, asked: float) -> BeginOutcome:
+        """A caller that is cancelled while begin_call is on its way leaves no open call behind."""
+        task = asyncio.ensure_future(
+            self._ledger.begin_call(scope, admitted.terms, asked_seconds=self._clock() - asked)
+        )
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError as cancelled:
+            await to_its_end(self._undo(scope, task, cancelled, asked))
+            raise
+
+    async def _undo(
+        self, scope: CallScope, task: asyncio.Future[BeginOutcome], cancelled: asyncio.CancelledError, asked: float
+    ) -> None:
+        try:
+            begun = await task
+            if isinstance(begun, BegunCall):
+                times = CallTimes(queue_seconds=self._clock() - asked, api_seconds=0.0, run_seconds=0.0)
+                answer = Answer.of_cancelled(cancelled, sent=False)
+                await record(self._ledger, self._artifacts, scope, begun, answer, lambda: times)
+        except Unavailable as error:
+            log.warning("call.cancelled_without_record", step_key=scope.step_key, problem=error.message)
+
+    async def _ask(self, scope: CallScope, begun: BegunCall, admitted: Admitted, request: ModelRequest) -> Answer:
+        """The provider's answer or failure, as a value. Nothing of a foreign exception gets past this place."""
+        self._failpoints.hit(Point.CALL_AFTER_BEGIN)
+        provider = self._providers[admitted.provider.kind]
+        try:
+            reply = await hold(
+                provider.call(request, admitted.provider),
+                renew=lambda: self._ledger.renew_call(scope, begun),
+                timeout_seconds=request.timeout_seconds,
+                what=f"{admitted.provider.name}:{request.model}",
+            )
+        except asyncio.CancelledError as cancelled:
+            return Answer.of_cancelled(cancelled, sent=True)
+        except Exception as error:  # noqa: BLE001 - whatever a provider's library raises becomes a closed kind here
+            return failed(error, admitted, self._redactor)
+        self._failpoints.hit(Point.CALL_AFTER_ANSWER)
+        return Answer.of_reply(reply, admitted, self._prices)
+
+    async def _repeated(self, scope: CallScope, model: str, found: RepeatedCall) -> AnsweredCall:
+        body = found.body
+        if body is None:
+            try:
+                body = await self._artifacts.get(scope.org_id, found.reply_sha256)
+            except MillwrightError as error:
+                raise CallRefused(lost_reply(model, error)) from None
+        usage = TokenUsage(tokens_in=found.tokens_in, tokens_out=found.tokens_out, tokens_cached=found.tokens_cached)
+        return AnsweredCall(
+            reply=ModelReply(
+                text=body.decode(),
+                usage=usage,
+                model_answered=found.model_answered,
+                provider_response_id=found.provider_response_id,
+            ),
+            cost_usd=found.cost_usd,
+            price_version=found.price_version,
+            repeated=True,
+            step_id=found.step_id,
+            model_asked=model,
+            reply_sha256=found.reply_sha256,
+        )
+
+    async def _newest_policy(self, org_id: UUID) -> Policy:
+        policy = self._policies[org_id] = await self._ledger.policy(org_id)
+        return policy
