@@ -50,6 +50,7 @@ class Lease(Frozen):
     """Proof of being the one execution of an attempt that may write. Fenced by number and token."""
 
     execution_id: UUID
+    attempt_id: UUID
     number: int
     """1 for the first execution of the attempt."""
     token: UUID
