@@ -33,6 +33,11 @@ class Command(Frozen):
     head_bytes: int = 256 * 1024
     tail_bytes: int = 256 * 1024
     limits: ResourceLimits = ResourceLimits()
+    home: Path | None = None
+    """HOME of the command, kept afterwards; None: a fresh folder that is removed with the command's TMPDIR."""
+    lock: Path | None = None
+    """Lock file of the worktree, held while any process of the tree lives. A command that finds it taken waits a
+    little and then ends the earlier tree: the permit has passed on, so it is the earlier one that is too late."""
 
 
 class CommandResult(Frozen):
