@@ -9,9 +9,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from domain.runs.headline import headline
+
     from activities.runs.protocol import Phases
     from domain.runs.decide import Finish, RunPhase, decide
-    from domain.runs.headline import headline
     from domain.runs.ids import (
         ATTEMPTS_QUERY,
         CANCEL_SIGNAL,

@@ -23,12 +23,13 @@ from activities.runs.ticker import LeaseTicker
 from domain.errors import InvalidInput, MillwrightError, PhaseFailure, Unavailable
 from domain.failpoints import Failpoints, Point
 from domain.models.messages import CallRefused
-from domain.pipelines.spec import CommandPhase, PhaseKind, WorkPhase, touches_tree, writes_tree
+from domain.pipelines.spec import CommandPhase, ModelPhase, PhaseKind, ReviewPhase, WorkPhase, touches_tree, writes_tree
 from domain.redaction import Redactor
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, FailureClass, PhaseError
+from domain.runs.fingerprint import of_error
 from domain.runs.ids import RUN_PHASE_ACTIVITY
 from domain.runs.messages import PhaseInput, PhaseResult
-from domain.runs.ports import AlreadyDone, Began, Finished, MustWait, OutputSink, PhaseLedger, RunFacts
+from domain.runs.ports import AlreadyDone, Began, Finished, MustWait, OutputSink, PhaseLedger, RunFacts, Usage
 from domain.runs.words import PhaseStatus, WaitReason
 from domain.workspaces.ports import Workspaces
 
@@ -162,7 +163,7 @@ class Phases:
                 self._failpoints.hit(Point.PHASE_AFTER_RESTORE)
                 work = await self._executors[spec.kind].execute(replace(context, worktree=worktree))
                 self._failpoints.hit(Point.PHASE_AFTER_EFFECT)
-                tree_after = await self._tree_after(phase, spec, worktree)
+                tree_after = await self._tree_after(phase, spec, worktree, work)
                 self._failpoints.hit(Point.PHASE_AFTER_SNAPSHOT)
                 return self._finished(phase, work, worktree, tree_after)
         except Stopped as stopped:
@@ -171,25 +172,28 @@ class Phases:
             if failure.error.failure_class is FailureClass.WAIT:
                 delay = timedelta(seconds=failure.error.retry_after_seconds or 1.0)
                 return MustWait(reason=WaitReason.RATE_LIMIT, until=datetime.now(UTC) + delay)
-            return self._finished(phase, self._failed(failure.error), None, None)
+            unknown = isinstance(failure, CallRefused) and failure.maybe_billed
+            work = _failed(failure.error, Usage(cost_usd=None) if unknown else Usage())
+            return self._finished(phase, work, None, None)
         except MillwrightError as error:
             kind = ErrorKind.STORAGE if isinstance(error, Unavailable) else ErrorKind.WORKSPACE
-            return self._finished(
-                phase, self._failed(PhaseError(kind=kind, message=error.message, hint=error.hint)), None, None
-            )
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever a phase raises ends as a told failure
+            told = PhaseError(kind=kind, message=error.message, hint=error.hint)
+            return self._finished(phase, _failed(told), None, None)
+        except Exception as error:
             log.exception("phase.internal_error", phase=spec.name)
-            return self._finished(phase, self._failed(_internal(error)), None, None)
+            return self._finished(phase, _failed(_internal(error)), None, None)
 
-    def _failed(self, error: PhaseError) -> Work:
-        clean = error.model_copy(
+    def _clean(self, error: PhaseError | None) -> PhaseError | None:
+        """The error boundary: nothing secret gets past it, and no error is empty."""
+        if error is None:
+            return None
+        return error.model_copy(
             update={
                 "message": self._redactor.redact(error.message) or f"The phase failed ({error.kind}).",
-                "excerpt": self._redactor.redact(error.excerpt)[-EXCERPT_LIMIT:],
+                "excerpt": self._redactor.redact(error.excerpt)[-EXCERPT_LIMIT:] or "(no output)",
+                "hint": self._redactor.redact(error.hint),
             }
         )
-        status = PhaseStatus.CANCELLED if clean.kind is ErrorKind.CANCELLED else PhaseStatus.FAILED
-        return Work(status=status, error=clean, summary=clean.excerpt)
 
     @asynccontextmanager
     async def _worktree(self, phase: PhaseInput, spec: WorkPhase, run: RunFacts) -> AsyncIterator[Worktree]:
@@ -212,9 +216,10 @@ class Phases:
                 await self._workspaces.restore(*where, tree)
             yield Worktree(facts, path, tree, run.base_tree, run.base_commit, changed)
 
-    async def _tree_after(self, phase: PhaseInput, spec: WorkPhase, worktree: Worktree) -> str:
-        """A verification, a review and a commit leave the tree as it was recorded; others are looked at."""
-        if not writes_tree(spec) and not (isinstance(spec, CommandPhase) and not spec.verifies):
+    async def _tree_after(self, phase: PhaseInput, spec: WorkPhase, worktree: Worktree, work: Work) -> str:
+        """A verification, a review, a commit and a reply that could not be used leave the tree as it was recorded."""
+        changed = work.status is PhaseStatus.PASSED if writes_tree(spec) else _command_that_may_write(spec)
+        if not changed:
             return worktree.tree
         key = phase.key
         return await self._workspaces.snapshot(
@@ -224,8 +229,8 @@ class Phases:
     def _finished(self, phase: PhaseInput, work: Work, worktree: Worktree | None, tree_after: str | None) -> Finished:
         result = PhaseResult(
             status=work.status,
-            error=work.error,
-            fingerprint=work.fingerprint or (work.error.kind if work.error else None),
+            error=self._clean(work.error),
+            fingerprint=work.fingerprint or (of_error(work.error) if work.error else None),
             tree=tree_after or phase.tree,
             tokens=work.usage.tokens_in + work.usage.tokens_out,
             cost_usd=work.usage.cost_usd,
@@ -242,21 +247,26 @@ class Phases:
             signal=work.signal,
             model_asked=work.model_asked,
             model_answered=work.model_answered,
-            summary=work.summary[:SUMMARY_LIMIT],
+            summary=self._redactor.redact(work.summary[:SUMMARY_LIMIT]),
             artifacts=work.artifacts,
             commit=work.commit,
             branch=work.branch,
         )
 
 
+def _command_that_may_write(spec: WorkPhase) -> bool:
+    return isinstance(spec, CommandPhase) and not spec.verifies
+
+
 def _stopped(reason: StopReason, spec: WorkPhase) -> Work:
+    unknown = Usage(cost_usd=None) if isinstance(spec, ModelPhase | ReviewPhase) else Usage()
     if reason is StopReason.CANCELLED:
         error = PhaseError(
             kind=ErrorKind.CANCELLED,
             message=f"Phase {spec.name} was cancelled.",
             hint="Start the run again when it is wanted.",
         )
-        return Work(status=PhaseStatus.CANCELLED, error=error)
+        return _failed(error, unknown)
     error = (
         _shutting_down()
         if reason is StopReason.SHUTDOWN
@@ -264,7 +274,13 @@ def _stopped(reason: StopReason, spec: WorkPhase) -> Work:
             kind=ErrorKind.WORKER_LOST, message="The worker could not renew its lease and stopped its own work."
         )
     )
-    return Work(status=PhaseStatus.FAILED, error=error)
+    return _failed(error, unknown)
+
+
+def _failed(error: PhaseError, usage: Usage | None = None) -> Work:
+    cancelled = error.kind is ErrorKind.CANCELLED
+    status = PhaseStatus.CANCELLED if cancelled else PhaseStatus.FAILED
+    return Work(status=status, error=error, summary=error.excerpt, usage=usage or Usage())
 
 
 def _shutting_down() -> PhaseError:

@@ -63,7 +63,7 @@ class PhaseTelemetry:
     @contextmanager
     def phase(self, phase: PhaseInput, spec: WorkPhase, lease: Lease) -> Iterator[Told]:
         key = phase.key
-        attributes = {
+        attributes: dict[str, str | int] = {
             "millwright.run": str(key.run_id),
             "millwright.phase": key.phase,
             "millwright.kind": str(spec.kind),
