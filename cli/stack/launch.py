@@ -13,8 +13,9 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from cli.stack.process import ALREADY_RUNNING, start_token
+from cli.stack.process import ALREADY_RUNNING, Service, start_token
 
 PR_SET_PDEATHSIG = 1
 
@@ -37,6 +38,13 @@ def main(arguments: Sequence[str]) -> None:
         _tether(options.tether, options.tether_signal)
     os.chdir(options.cwd)
     os.execvp(options.command[0], options.command)
+
+
+def become(service: Service) -> NoReturn:
+    """Turn this process into the service, in the foreground, its output where ours goes."""
+    _take_lock(service.lock, service.fingerprint, 0)
+    os.chdir(service.cwd)
+    os.execve(service.argv[0], list(service.argv), dict(service.env))
 
 
 def _take_lock(lock: Path, fingerprint: str, log_offset: int) -> None:

@@ -5,6 +5,7 @@ signalled. Who it is stands in its lock file, written by the process itself (`cl
 service; the lock is held until the last process that inherited it is gone, so that no service ever runs twice.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,10 @@ import psutil
 ALREADY_RUNNING = 75
 """The launcher's exit code (EX_TEMPFAIL) when somebody else holds the lock."""
 POLL_SECONDS = 0.05
+LEFT_BEHIND_SECONDS = 5.0
+"""The guards of phases end their process trees themselves when the worker is gone; killed, they could not."""
+
+PR_SET_DUMPABLE = 4
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 """Started by this process and not yet reaped; a supervisor also watches some that it adopted."""
@@ -68,6 +74,12 @@ def start_token(pid: int) -> str | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
     except psutil.NoSuchProcess:
         return None
+
+
+def forbid_inspection() -> None:
+    """No other process of the same user may read this one's memory or environment (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def read_record(lock: Path) -> Record | None:
@@ -148,10 +160,18 @@ def _reap(pid: int) -> None:
 
 
 def _sweep_session(session: int) -> None:
-    """Kill what the service left in its session; the id stays taken as long as one of them lives."""
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and start_token(process.pid):
-                process.kill()
-        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            continue
+    """Kill what is left in its session; the id stays taken as long as one of them lives. Guards get time to end."""
+    deadline = time.monotonic() + LEFT_BEHIND_SECONDS
+    while left := [process for process in psutil.process_iter() if _in_session(process.pid, session)]:
+        if time.monotonic() > deadline:
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        time.sleep(POLL_SECONDS)
+
+
+def _in_session(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session and start_token(pid) is not None
+    except (ProcessLookupError, PermissionError):
+        return False

@@ -49,6 +49,7 @@ class TemporalServer:
     ui_port: int | None = None
     metrics_port: int | None = None
     log: Path | None = None
+    lock: Path | None = None
     extra_dynamic_config: Mapping[str, str] | None = None
 
     @property
@@ -75,7 +76,7 @@ class TemporalServer:
             argv=argv,
             env=self._environment(),
             cwd=self.folder,
-            lock=self.folder / "temporal.lock",
+            lock=self.lock or self.folder / "temporal.lock",
             log=self.log or self.folder / "temporal.log",
             fingerprint=f"temporal:{self.port}:{self.ui_port}",
             stop_signals=STOP_SIGNALS,
@@ -87,7 +88,10 @@ class TemporalServer:
             return False
         update = [str(self.binary), "operator", "namespace", "update", "-n", NAMESPACE, "--retention", RETENTION]
         update += ["--address", self.address, "--command-timeout", "5s", "-o", "none"]
-        done = subprocess.run(update, env=self._environment(), capture_output=True, timeout=10, check=False)
+        try:
+            done = subprocess.run(update, env=self._environment(), capture_output=True, timeout=10, check=False)
+        except subprocess.TimeoutExpired:
+            return False
         return done.returncode == 0
 
     def start(self, *, tethered: bool = False, timeout_seconds: float = 60) -> None:

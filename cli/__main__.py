@@ -1,0 +1,25 @@
+"""`millwright`: every command is registered here, one line per family.
+
+Exit codes: 0 ok, 1 a run failed, 2 wrong usage, 3 something is unreachable, 4 refused by policy.
+"""
+
+import typer
+
+from cli.stack import commands as stack
+
+app = typer.Typer(
+    name="millwright",
+    help="Runs LLM and coding-agent pipelines as durable Temporal workflows.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+stack.register(app)
+# Families under cli/commands/ register here: run, pipeline, demo, ...
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The commands that touch the machine: `up`, `down`, `doctor`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cli.stack import down as down_module
+from cli.stack import up as up_module
+from cli.stack.launch import become
+from cli.stack.settings import StackSettings
+from cli.stack.state import ProcessStatus, StackStatus, StateFolder
+from domain.errors import MillwrightError
+
+UNREACHABLE = 3
+TITLES = {
+    "postgres": "PostgreSQL",
+    "migrate": "Migrations",
+    "temporal": "Temporal",
+    "worker": "Worker",
+    "api": "API",
+}
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="State folder; default MILLWRIGHT_STATE_DIR, else ~/.local/state/millwright.", show_default=False
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(down)
+
+
+def up(
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, and supervise in this process (for systemd and containers).")
+    ] = False,
+) -> None:
+    """Start the local stack: PostgreSQL, Temporal, worker and API. Does nothing to what runs already."""
+    settings, folder = _where(state_dir)
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    try:
+        if foreground:
+            folder.create()
+            become(up_module.supervisor_service(settings, folder, console.print))
+        with console.status("starting …"):
+            outcome = up_module.bring_up(
+                settings,
+                folder,
+                say=lambda text: console.print(escape(text)),
+                watch=lambda name, process: _tell_change(console, name, process),
+            )
+    except (MillwrightError, OSError) as error:
+        _fail(console, error)
+    if as_json:
+        typer.echo(outcome.status.model_dump_json(indent=2))
+    else:
+        _show(console, outcome.status, folder, was_running=outcome.was_running)
+
+
+def down(state_dir: StateDir = None, as_json: AsJson = False) -> None:
+    """End every process of the local stack. What it stored stays."""
+    _, folder = _where(state_dir)
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    ended: list[str] = []
+    try:
+        if folder.run.is_dir():
+            with console.status("stopping …"), up_module.one_command_at_a_time(folder):
+                ended = down_module.take_down(folder)
+    except (MillwrightError, OSError) as error:
+        _fail(console, error)
+    if as_json:
+        typer.echo(json.dumps({"state_dir": str(folder.path), "ended": ended}))
+    else:
+        console.print(f"ended: {', '.join(ended)}" if ended else f"nothing was running in {escape(str(folder.path))}")
+
+
+def _where(state_dir: Path | None) -> tuple[StackSettings, StateFolder]:
+    settings = StackSettings()
+    if state_dir is not None:
+        settings = settings.model_copy(update={"state_dir": state_dir})
+    return settings, StateFolder(settings.state_folder)
+
+
+def _tell_change(console: Console, name: str, process: ProcessStatus) -> None:
+    title = f"{TITLES.get(name, name):<11}"
+    if process.state in ("ready", "done"):
+        took = f"{process.took_seconds:.1f} s" if process.took_seconds is not None else ""
+        console.print(f"[green]✓[/green] {title} {escape(process.address or process.state):<28} {took}")
+    elif process.state == "backoff" and process.problem:
+        console.print(f"[yellow]![/yellow] {title} {escape(process.problem.splitlines()[0])}; starting it again")
+
+
+def _show(console: Console, status: StackStatus, folder: StateFolder, *, was_running: bool) -> None:
+    if was_running:
+        console.print("already running")
+    for name, usual in status.moved_ports.items():
+        console.print(f"port {usual} is taken by another program: {name} is at {status.ports[name]}")
+    console.print(f"Page         {status.api_url}/ui")
+    console.print(f"Temporal     {status.temporal_address}")
+    if status.temporal_ui_url:
+        console.print(f"Temporal UI  {status.temporal_ui_url}")
+    console.print(f"State, logs  {escape(str(folder.path))}")
+
+
+def _fail(console: Console, error: MillwrightError | OSError) -> NoReturn:
+    console.print(f"[red]✗[/red] {escape(str(error))}")
+    if isinstance(error, MillwrightError) and error.hint:
+        console.print(f"→ {escape(error.hint)}")
+    raise typer.Exit(UNREACHABLE)
