@@ -29,17 +29,16 @@ run_event = Table(
 output_chunk = Table(
     "output_chunk",
     metadata,
-    uuid("execution_id"),
+    uuid("run_id"),
+    Column("execution_ordinal", BigInteger, nullable=False),
     Column("seq", Integer, nullable=False),
     org_id(),
-    uuid("run_id"),
     text("text"),
     moment("at"),
-    PrimaryKeyConstraint("execution_id", "seq"),
-    Index(None, "run_id"),
+    PrimaryKeyConstraint("run_id", "execution_ordinal", "seq"),
     info=TENANT,
 )
-"""No foreign key: a chunk must not touch its run's row."""
+"""No foreign key: a chunk must not touch the row of its run or execution."""
 
 artifact = Table(
     "artifact",

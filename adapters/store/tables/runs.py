@@ -139,6 +139,7 @@ execution = Table(
     uuid("run_id"),
     uuid("attempt_id", ForeignKey("attempt.id")),
     Column("number", Integer, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
     uuid("token"),
     text("status"),
     text("worker"),
@@ -151,3 +152,4 @@ execution = Table(
     info=TENANT,
     postgresql_with={"fillfactor": "80"},
 )
+"""`ordinal` is the number of its `phase.started` event: orders the executions of one run."""

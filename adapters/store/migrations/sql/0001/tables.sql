@@ -63,16 +63,14 @@ CREATE INDEX ix_outbox_due_at ON outbox (due_at);
 CREATE INDEX ix_outbox_run_id_id ON outbox (run_id, id);
 
 CREATE TABLE output_chunk (
-    execution_id UUID NOT NULL,
+    run_id UUID NOT NULL,
+    execution_ordinal BIGINT NOT NULL,
     seq INTEGER NOT NULL,
     org_id UUID NOT NULL,
-    run_id UUID NOT NULL,
     text TEXT NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT pk_output_chunk PRIMARY KEY (execution_id, seq)
+    CONSTRAINT pk_output_chunk PRIMARY KEY (run_id, execution_ordinal, seq)
 );
-
-CREATE INDEX ix_output_chunk_run_id ON output_chunk (run_id);
 
 CREATE TABLE permit (
     pool TEXT NOT NULL,
@@ -392,6 +390,7 @@ CREATE TABLE execution (
     run_id UUID NOT NULL,
     attempt_id UUID NOT NULL,
     number INTEGER NOT NULL,
+    ordinal BIGINT NOT NULL,
     token UUID NOT NULL,
     status TEXT NOT NULL,
     worker TEXT NOT NULL,
