@@ -9,7 +9,6 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from domain.runs.headline import headline
 
     from activities.runs.protocol import Phases
     from domain.runs.decide import Finish, RunPhase, decide
@@ -22,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
         STATE_QUERY,
     )
     from domain.runs.messages import PhaseInput, PhaseResult, RunSummary
-    from domain.runs.outcome import Outcome
+    from domain.runs.outcome import Outcome, headline
     from domain.runs.ports import RecordedRequest
     from domain.runs.requests import CancelRequest, RunAttempts, RunEntry, RunProgress
     from domain.runs.state import RunState
