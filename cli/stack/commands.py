@@ -16,6 +16,12 @@ from cli.stack.state import ProcessStatus, StackStatus, StateFolder
 from domain.errors import MillwrightError
 
 UNREACHABLE = 3
+MARKS = {
+    "ok": "[green]✓[/green]",
+    "note": "[yellow]•[/yellow]",
+    "missing": "[dim]-[/dim]",
+    "failed": "[red]✗[/red]",
+}
 TITLES = {
     "postgres": "PostgreSQL",
     "migrate": "Migrations",
@@ -36,6 +42,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(down)
+    app.command()(doctor)
 
 
 def up(
@@ -82,6 +89,24 @@ def down(state_dir: StateDir = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"state_dir": str(folder.path), "ended": ended}))
     else:
         console.print(f"ended: {', '.join(ended)}" if ended else f"nothing was running in {escape(str(folder.path))}")
+
+
+def doctor(state_dir: StateDir = None, as_json: AsJson = False) -> None:
+    """Say what is there, what is missing and what to do about it. Exit code 3 when something needed is missing."""
+    from cli.stack.doctor import examine  # brings Temporal's client along: half a second that no other command pays
+
+    settings, folder = _where(state_dir)
+    console = Console(highlight=False, soft_wrap=True)
+    report = examine(settings, folder)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        for check in report.checks:
+            console.print(f"{MARKS[check.status]} {check.name:<24} {escape(check.found)}")
+            if check.what_to_do:
+                console.print(f"  {'':<24} → {escape(check.what_to_do)}")
+    if report.verdict == "failed":
+        raise typer.Exit(UNREACHABLE)
 
 
 def _where(state_dir: Path | None) -> tuple[StackSettings, StateFolder]:

@@ -49,10 +49,13 @@ class StackSettings(BaseSettings):
         base = self.xdg_state_home or Path.home() / ".local" / "state"
         return (self.state_dir or base / "millwright").expanduser().absolute()
 
+    @property
+    def passed_names(self) -> list[str]:
+        return [name.strip() for name in self.pass_env.split(",") if name.strip()]
+
     def inherited(self, *, worker: bool = False) -> dict[str, str]:
         """What a child takes over from our environment: only names that it has a use for."""
-        named = [name.strip() for name in self.pass_env.split(",") if name.strip()]
-        wanted = (*EVERY_PROCESS, *ONLY_WORKER, *named) if worker else EVERY_PROCESS
+        wanted = (*EVERY_PROCESS, *ONLY_WORKER, *self.passed_names) if worker else EVERY_PROCESS
         return {
             name: value
             for name, value in os.environ.items()

@@ -12,7 +12,17 @@ from subprocess import Popen
 
 from cli.stack import log_files
 from cli.stack.ports import is_free
-from cli.stack.process import Record, Service, last_lines, launch, read_record, start_token, stop, wait_gone
+from cli.stack.process import (
+    ALREADY_RUNNING,
+    Record,
+    Service,
+    last_lines,
+    launch,
+    read_record,
+    start_token,
+    stop,
+    wait_gone,
+)
 from cli.stack.state import ProcessStatus, StepState
 from domain.errors import MillwrightError
 
@@ -138,12 +148,12 @@ class Supervisor:
             self._tell(step, state="done", pid=None, started=None, failures=0, problem=None)
             self._ready[step.name].set()
             return True
+        was_ready = self._status[step.name].state == "ready"
         how = "ended" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         self._failed(step, "\n".join([how, *last_lines(step.service.log, offset)]))
-        if step.port is not None and not is_free(step.port):
-            await asyncio.sleep(POLL_SECONDS)
-            if not is_free(step.port):
-                raise PortTaken(f"port {step.port} of {step.name}")
+        own_remnants = was_ready or code == ALREADY_RUNNING
+        if step.port is not None and not own_remnants and not is_free(step.port):
+            raise PortTaken(f"port {step.port} of {step.name}")
         return False
 
     def _failed(self, step: Step, problem: str) -> None:
