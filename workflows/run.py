@@ -9,7 +9,6 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-
     from activities.runs.protocol import Phases
     from domain.runs.decide import Finish, RunPhase, decide
     from domain.runs.ids import (
@@ -36,11 +35,11 @@ NOTHING = RawValue(Payload())
 """Stands for the missing input of `temporal workflow start` without --input."""
 
 
-@workflow.defn(name=RUN_WORKFLOW)
+@workflow.defn(name=RUN_WORKFLOW, failure_exception_types=[TypeError])
 class RunWorkflow:
-    @workflow.init
-    def __init__(self, raw: RawValue = NOTHING) -> None:
-        self._raw = raw
+    """TypeError ends it at once: that is how the SDK tells of a start with a wrong number of inputs."""
+
+    def __init__(self) -> None:
         self._state: RunState | None = None
         self._phase: str | None = None
         self._cancel_signals: list[RawValue] = []
@@ -55,7 +54,7 @@ class RunWorkflow:
     async def run(self, raw: RawValue = NOTHING) -> RunSummary:
         """The body runs as a task of its own, so that a native cancel is a fact to act on, not an exception in
         the middle of whatever is awaited."""
-        body = asyncio.create_task(self._body())
+        body = asyncio.create_task(self._body(raw))
         while True:
             try:
                 summary = await asyncio.shield(body)
@@ -68,8 +67,8 @@ class RunWorkflow:
             raise asyncio.CancelledError(summary.message)
         return summary
 
-    async def _body(self) -> RunSummary:
-        entry = read(self._raw, RunEntry, "The start of Run")
+    async def _body(self, raw: RawValue) -> RunSummary:
+        entry = read(raw, RunEntry, "The start of Run")
         self._state = entry.state
         if self._state is None:
             opened = await Records.open(entry.start)

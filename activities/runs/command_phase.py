@@ -40,6 +40,7 @@ class CommandExecutor:
                 env=context.tree.facts.env,
                 time_limit_seconds=context.phase.time_limit_seconds,
                 stall_seconds=spec.stall_seconds,
+                lock=context.tree.guard_lock,
             ),
             on_output=context.output.say,
             should_stop=context.stop.asked,

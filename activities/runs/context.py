@@ -45,6 +45,11 @@ class Worktree:
     base_commit: str
     protected_changed: tuple[str, ...] = ()
 
+    @property
+    def guard_lock(self) -> Path:
+        """Held while any process of a command in this worktree lives."""
+        return self.path.with_name(f"{self.path.name}.guard")
+
 
 @dataclass(frozen=True)
 class PhaseContext:

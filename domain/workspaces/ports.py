@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.base import Frozen
-from domain.runs.ports import CommitFacts
+from domain.runs.ports import CommitFacts, WorkspaceFacts
 
 
 class Base(Frozen):
@@ -118,3 +118,11 @@ class Workspaces(Protocol):
     async def reclaim(self, workspace_id: UUID, run_id: UUID) -> bool:
         """Removes the worktree of a finished run if it is clean (equal to a recorded tree). False: dirty, kept."""
         ...
+
+    async def setup_key(self, facts: WorkspaceFacts, run_id: UUID, tree: str) -> str:
+        """SHA-256 hex of all that the set-up depends on in this tree."""
+        ...
+
+    def is_set_up(self, workspace_id: UUID, run_id: UUID, key: str) -> bool: ...
+
+    def mark_set_up(self, workspace_id: UUID, run_id: UUID, key: str) -> None: ...
