@@ -4,7 +4,7 @@
 table. All children die with pytest, also when it is killed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -13,8 +13,25 @@ from cli.stack.ports import any_free
 from cli.stack.postgres import Postgres
 from cli.stack.settings import StackSettings
 from cli.stack.temporal import TemporalServer
+from tests.support import no_skips
 from tests.support.databases import Database, make_template, new_database
 from tests.support.scratch import scratch_folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if no_skips.running_in_ci():
+        no_skips.fail_instead_of_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if no_skips.running_in_ci():
+        no_skips.fail_instead_of_skip(report)
+    return report
 
 
 @pytest.fixture(scope="session")

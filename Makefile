@@ -1,0 +1,41 @@
+# Every target gets what it needs first (`setup`, quick when nothing is missing). docs/stack.md tells more.
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo "$(CURDIR)/.tools/uv/bin/uv")
+RUN := "$(UV)" run --frozen
+
+.PHONY: setup demo up down test data-test check bench kill-test real-projects
+
+setup:
+	@$(PYTHON) deploy/setup.py
+
+demo: setup
+	@$(RUN) millwright demo
+
+up: setup
+	@$(RUN) millwright up
+
+down: setup
+	@$(RUN) millwright down
+
+test: setup
+	$(RUN) pytest -n 2 -m "not data"
+
+data-test: setup
+	$(RUN) pytest -m data
+
+check: setup
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	"$(UV)" lock --check
+
+bench: setup
+	$(RUN) python -m benchmarks
+
+kill-test: setup
+	$(RUN) python -m tests.campaigns.kill_test
+
+# PROJECTS=<folder of repositories, each with a case.json>; without it, public projects from the package index.
+real-projects: setup
+	$(RUN) python -m tests.campaigns.real_projects $(if $(PROJECTS),--projects "$(PROJECTS)")
