@@ -1,0 +1,188 @@
+"""CallLedger over PostgreSQL: begin_call and end_call are one statement each (migrations/sql/calls_0001)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import Unavailable
+from domain.models.messages import CallScope, CallTimes, ModelReply
+from domain.models.policy import Policy
+from domain.models.ports import (
+    CALL_LEASE_SECONDS,
+    BeginOutcome,
+    BegunCall,
+    CallFenced,
+    CallMustWait,
+    CallTerms,
+    MoneyRefused,
+    PolicyChanged,
+    RepeatedCall,
+)
+from domain.runs.failure import PhaseError
+from domain.runs.words import StepStatus
+
+Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
+
+_BEGIN = "SELECT * FROM begin_call(" + ", ".join(["%s"] * 22) + ")"
+_END = "SELECT end_call(" + ", ".join(["%s"] * 17) + ")"
+_RENEW = "SELECT renew_call(%s, %s, %s, %s, %s)"
+_POLICY = "SELECT * FROM newest_policy(%s)"
+_FOREIGN_TEXT_LIMIT = 500
+"""Characters kept of a name or id that a provider chose."""
+
+
+class PostgresCallLedger:
+    """`pool` gives autocommit connections of the role under row-level security; `worker` names this process."""
+
+    def __init__(self, pool: Pool, *, worker: str) -> None:
+        self._pool = pool
+        self._worker = worker
+
+    async def policy(self, org_id: UUID) -> Policy:
+        """Version 0, which allows nothing, where the organization has none yet."""
+        row = await self._one(_POLICY, (org_id,))
+        return _policy(*row) if row and row[0] is not None else Policy(version=0)
+
+    async def begin_call(self, scope: CallScope, terms: CallTerms, *, asked_seconds: float) -> BeginOutcome:
+        call = BegunCall(step_id=uuid4(), token=uuid4(), model=f"{terms.provider}:{terms.model}")
+        row = await self._one(
+            _BEGIN,
+            (
+                scope.org_id,
+                scope.run_id,
+                scope.attempt_id,
+                scope.execution_id,
+                scope.step_key,
+                scope.title,
+                terms.provider,
+                terms.model,
+                terms.policy_version,
+                asked_seconds,
+                terms.requests_per_minute,
+                terms.tokens_per_minute,
+                terms.concurrent,
+                terms.monthly_usd,
+                scope.run_tokens,
+                scope.run_usd,
+                terms.reserve_tokens,
+                terms.reserve_usd,
+                call.step_id,
+                call.token,
+                self._worker,
+                CALL_LEASE_SECONDS,
+            ),
+        )
+        assert row is not None, "begin_call returns exactly one row"
+        outcome, seconds, reason, message, version, document, *found = row
+        match outcome:
+            case "begun":
+                return call
+            case "repeated":
+                return _repeated(found)
+            case "policy":
+                return PolicyChanged(policy=_policy(version, document or {}))
+            case "wait":
+                return CallMustWait(seconds=seconds, reason=reason)
+            case "money":
+                return MoneyRefused(limit=reason, message=message)
+            case _:
+                return CallFenced()
+
+    async def renew_call(self, scope: CallScope, call: BegunCall) -> bool:
+        provider = call.model.partition(":")[0]
+        row = await self._one(_RENEW, (scope.org_id, provider, call.step_id, call.token, CALL_LEASE_SECONDS))
+        return bool(row and row[0])
+
+    async def end_call(
+        self,
+        scope: CallScope,
+        call: BegunCall,
+        *,
+        times: CallTimes,
+        reply: ModelReply | None,
+        reply_sha256: str | None,
+        body: bytes | None,
+        cost_usd: Decimal | None,
+        price_version: str | None,
+        error: PhaseError | None,
+    ) -> bool:
+        usage = reply.usage if reply else None
+        row = await self._one(
+            _END,
+            (
+                scope.org_id,
+                call.step_id,
+                call.token,
+                StepStatus.FAILED if error else StepStatus.DONE,
+                times.queue_seconds,
+                times.api_seconds,
+                times.run_seconds,
+                _foreign(reply.model_answered) if reply else None,
+                _foreign(reply.provider_response_id) if reply else None,
+                usage.tokens_in if usage else None,
+                usage.tokens_out if usage else None,
+                usage.tokens_cached if usage else None,
+                cost_usd,
+                price_version,
+                reply_sha256,
+                body,
+                Jsonb(_storable(error)) if error else None,
+            ),
+        )
+        return bool(row and row[0])
+
+    async def _one(self, statement: str, parameters: Any) -> TupleRow | None:
+        with _unavailable():
+            async with self._pool.connection() as connection:
+                return await (await connection.execute(statement, parameters, prepare=True)).fetchone()
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unavailable(
+            f"PostgreSQL did not answer: {error}", hint="It is tried again; look at `millwright doctor`."
+        ) from None
+
+
+def _policy(version: int, document: dict[str, object]) -> Policy:
+    return Policy.model_validate({**document, "version": version})
+
+
+def _repeated(found: list[Any]) -> RepeatedCall:
+    step, sha256, body, cost, price_version, model_answered, response_id, tokens_in, tokens_out, tokens_cached = found
+    return RepeatedCall(
+        step_id=step,
+        reply_sha256=sha256,
+        body=body,
+        cost_usd=cost,
+        price_version=price_version,
+        model_answered=model_answered,
+        provider_response_id=response_id,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        tokens_cached=tokens_cached,
+    )
+
+
+def _foreign(text: str | None) -> str | None:
+    """Text of a provider as PostgreSQL can hold it."""
+    if text is None:
+        return None
+    return text[:_FOREIGN_TEXT_LIMIT].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _storable(error: PhaseError) -> dict[str, object]:
+    """As JSON without the characters that jsonb refuses."""
+    texts = {"message": error.message, "excerpt": error.excerpt, "hint": error.hint}
+    clean = {name: text.replace("\x00", "").encode("utf-8", "replace").decode() for name, text in texts.items()}
+    return error.model_dump(mode="json") | clean
