@@ -1,0 +1,54 @@
+"""The `.git` that commands in a worktree see: HEAD at the run's base, the tree as staged changes, the tags.
+
+It borrows the clone's objects and owns nothing that matters; it is thrown away and made anew whenever a
+worktree is restored to another tree.
+"""
+
+import shutil
+from pathlib import Path
+
+from adapters.workspace.folders import remove_folder
+from adapters.workspace.git import Git
+from adapters.workspace.layout import RunPlace
+
+_BRANCH = "refs/heads/millwright"
+_CONFIG = """\
+[core]
+\trepositoryformatversion = {version}
+\tbare = false
+\tlogAllRefUpdates = false
+[user]
+\tname = Millwright
+\temail = millwright@localhost
+[gc]
+\tauto = 0
+"""
+_SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
+_SHA256_LENGTH = 64
+
+
+def is_whole(worktree: Path) -> bool:
+    """HEAD is written last, so it tells; a link or file in place of the folder is not ours."""
+    folder = worktree / ".git"
+    return not folder.is_symlink() and (folder / "HEAD").is_file()
+
+
+def rebuild(git: Git, place: RunPlace, worktree: Path, base_commit: str) -> None:
+    """`git` must have the clone as its git directory. Index times are kept, so that `git status` stays cheap."""
+    tags = git.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags").stdout
+    target = worktree / ".git"
+    remove_folder(target)
+    (target / "objects" / "info").mkdir(parents=True)
+    (target / "refs" / "heads").mkdir(parents=True)
+    is_sha256 = len(base_commit) == _SHA256_LENGTH
+    _put(target / "config", _CONFIG.format(version=int(is_sha256)) + (_SHA256 if is_sha256 else ""))
+    _put(target / "objects" / "info" / "alternates", f"{place.clone.git_dir / 'objects'}\n")
+    _put(target / _BRANCH, f"{base_commit}\n")
+    (target / "packed-refs").write_bytes(tags)
+    if place.index.exists():
+        shutil.copy2(place.index, target / "index")
+    _put(target / "HEAD", f"ref: {_BRANCH}\n")
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")

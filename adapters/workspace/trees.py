@@ -1,0 +1,68 @@
+"""What lies between two trees. Works on objects alone: needs no lock and no worktree."""
+
+import os
+import re
+from collections.abc import Sequence
+
+from adapters.workspace.git import Git
+from adapters.workspace.globs import matching
+from adapters.workspace.layout import RunPlace
+from domain.workspaces.ports import DiffStat
+
+_NUMBERS = re.compile(r"(\d+) (file|insertion|deletion)")
+_PLAIN = ("-r", "--no-ext-diff", "--no-textconv", "--find-renames", "--full-index")
+
+
+def diff(git: Git, old_tree: str, new_tree: str, *, limit_bytes: int) -> str:
+    """Unified diff, at most the limit and one line that says that it was cut. Bytes that are no UTF-8 become �."""
+    shown, cut = git.read_capped("diff-tree", "-p", *_PLAIN, old_tree, new_tree, limit_bytes=limit_bytes)
+    text = shown.decode(errors="replace")
+    return f"{text}\n[the diff is cut here: it is longer than {limit_bytes:,} bytes]\n" if cut else text
+
+
+def diff_stat(git: Git, old_tree: str, new_tree: str) -> DiffStat:
+    """Binary files count as changed, without lines."""
+    said = git.run("diff-tree", "--shortstat", *_PLAIN, old_tree, new_tree).text
+    found = {noun: int(number) for number, noun in _NUMBERS.findall(said)}
+    return DiffStat(
+        files_changed=found.get("file", 0), insertions=found.get("insertion", 0), deletions=found.get("deletion", 0)
+    )
+
+
+def changed_files(git: Git, old_tree: str, new_tree: str) -> dict[str, str]:
+    """Path to status letter (A, M, D, T); a rename is a deletion and an addition."""
+    words = git.run("diff-tree", "-r", "-z", "--no-renames", "--name-status", old_tree, new_tree).paths
+    return dict(zip(words[1::2], words[::2], strict=True))
+
+
+def changed_protected(git: Git, base_tree: str, tree: str, protected: Sequence[str]) -> tuple[str, ...]:
+    """Protected files that existed at base and are not the same in the tree, sorted."""
+    if not protected:
+        return ()
+    existed = [path for path, status in changed_files(git, base_tree, tree).items() if status != "A"]
+    return tuple(matching(protected, existed))
+
+
+def changes_ignore_rules(git: Git, base_tree: str, tree: str) -> bool:
+    return any(path.rpartition("/")[2] == ".gitignore" for path in changed_files(git, base_tree, tree))
+
+
+def with_files_of(git: Git, place: RunPlace, tree: str, base_tree: str, files: Sequence[str]) -> str:
+    """A tree like `tree`, in which these files are as they are in the base tree. The run's git lock is held."""
+    scratch = place.scratch_index
+    git = git.at(place.clone.git_dir, index=scratch)
+    _remove(place)
+    try:
+        git.run("read-tree", tree)
+        wanted = {os.fsencode(name) for name in files}
+        at_base = git.run("ls-tree", "-r", "-z", "--full-tree", base_tree).stdout.split(b"\0")
+        chosen = b"".join(entry + b"\0" for entry in at_base if entry.partition(b"\t")[2] in wanted)
+        git.run("update-index", "-z", "--replace", "--index-info", stdin=chosen)
+        return git.run("write-tree").text
+    finally:
+        _remove(place)
+
+
+def _remove(place: RunPlace) -> None:
+    for leftover in (place.scratch_index, place.scratch_index.with_name(place.scratch_index.name + ".lock")):
+        leftover.unlink(missing_ok=True)
