@@ -1,0 +1,388 @@
+"""The guard: the process that owns a command's process tree. Standard library only; it starts in about 15 ms.
+
+    worker ──pipe──> watcher ──fork──> guard ──fork──> command (own session) ──> anything it starts
+
+The guard is a child subreaper: whatever leaves the command's session or forks twice becomes its child again, so
+"no child left" means that the whole tree is gone. It ends the tree (TERM, a short wait, KILL) when the command ends,
+at the time limit, when told to, when the pipe to the worker closes, and when the worker has been silent for too long.
+The watcher is a subreaper too and does nothing but wait: when the guard is killed, the tree falls to the watcher,
+which KILLs it; when the watcher is killed, the guard gets a TERM from the kernel and ends the tree.
+
+The request comes on standard input, reports leave on standard output, both as marshalled values behind four bytes of
+length (the two sides are the same interpreter). After the request each byte on standard input is a sign of life, and
+`k` the order to end the tree.
+"""
+
+
+# pathlib would double the guard's start-up time
+# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH110, PTH112, PTH114, PTH116, PTH118, PTH123
+
+import contextlib
+import ctypes
+import marshal
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from adapters.sandbox import proctree, worktree_lock
+
+KILL_ORDER = b"k"
+SIGN_OF_LIFE = b"."
+
+KILL_SECONDS = 5.0
+"""How long KILL is repeated before we say that something cannot be killed (uninterruptible sleep)."""
+CPU_REPORT_SECONDS = 1.0
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux only; elsewhere the process group is the only hold on the tree."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def read_message(fd: int) -> Any:
+    """Raises EOFError when the other side is gone."""
+    return marshal.loads(_read_exactly(fd, int.from_bytes(_read_exactly(fd, 4), "big")))
+
+
+def _read_exactly(fd: int, size: int) -> bytes:
+    got = bytearray()
+    while len(got) < size:
+        part = os.read(fd, size - len(got))
+        if not part:
+            raise EOFError
+        got += part
+    return bytes(got)
+
+
+def message(value: Any) -> bytes:
+    body = marshal.dumps(value)
+    return len(body).to_bytes(4, "big") + body
+
+
+class Reports:
+    """What the worker hears: pairs of a word and a value. A worker that is gone is no error here."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def send(self, word: str, value: Any = None) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._fd, message((word, value)))
+
+
+# ---------------------------------------------------------------------------------------------------- ending a tree
+
+
+def _reap(statuses: dict[int, int]) -> bool:
+    """Collects the dead. False: no child is left, dead or alive."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if pid == 0:
+            return True
+        statuses[pid] = status
+
+
+def end_tree(group: int | None, grace_seconds: float, statuses: dict[int, int], spare: int = 0) -> bool:
+    """Ends every descendant; True when none is left. `group` is the command's process group; the first `spare`
+    processes below us get no TERM (bubblewrap, whose death would KILL what it holds without any grace)."""
+    me = os.getpid()
+    if not _reap(statuses):
+        return True
+    if grace_seconds > 0:
+        for process in proctree.descendants(me)[spare:]:
+            proctree.send(process, signal.SIGTERM)
+            proctree.send(process, signal.SIGCONT)
+        if not os.path.exists("/proc") and group:
+            _kill_group(group, signal.SIGTERM)
+        until = time.monotonic() + grace_seconds
+        while time.monotonic() < until:
+            if not _reap(statuses):
+                return True
+            time.sleep(0.01)
+    until = time.monotonic() + KILL_SECONDS
+    while time.monotonic() < until:
+        tree = proctree.descendants(me)
+        # a group is killed in one stroke of the kernel, which no fork outruns; the guard's own is not among them
+        for each in {process.group for process in tree} - {os.getpgrp()} or {group} - {None}:
+            _kill_group(each, signal.SIGKILL)
+        for process in tree:
+            proctree.send(process, signal.SIGKILL)
+        if not _reap(statuses):
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def _kill_group(group: int | None, number: int) -> None:
+    with contextlib.suppress(OSError):
+        if group is not None:
+            os.killpg(group, number)
+
+
+def remove_folder(folder: str) -> None:
+    for parent, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            os.chmod(parent, 0o700)
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{parent}/{name}")
+        for name in folders:
+            with contextlib.suppress(OSError):
+                path = f"{parent}/{name}"
+                os.unlink(path) if os.path.islink(path) else os.rmdir(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+# ------------------------------------------------------------------------------------------------ starting a command
+
+
+def _limit(which: int, value: int | None) -> None:
+    if value is None:
+        return
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _processes_of_user() -> int:
+    """Threads that this user runs already: the kernel counts them against RLIMIT_NPROC, we do not."""
+    user, count = os.getuid(), 0
+    for process in proctree.everyone().values():
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{process.pid}").st_uid == user:
+                count += process.threads
+    return count
+
+
+def _become_command(request: dict[str, Any], output: int, guard: int) -> NoReturn:
+    """In the forked child: session, limits, descriptors, then exec."""
+    os.setsid()
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != guard:
+        os._exit(127)
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")  # short of memory, the kernel takes a command before it takes a worker or a database
+    limits = request["limits"]
+    processes = limits["processes"]
+    if processes is not None and os.getuid() != 0:
+        processes += _processes_of_user()
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
+    _limit(resource.RLIMIT_NPROC, processes)
+    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    if not request["wrapper"]:
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)  # bubblewrap sets it itself, and may be set-uid before
+    os.chdir(request["cwd"])
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    argv = [*request["wrapper"], *request["argv"]]
+    os.execvpe(argv[0], argv, request["env"])
+
+
+def _executable(argv0: str, path: str, cwd: str) -> bool:
+    if "/" in argv0:
+        return os.access(os.path.join(cwd, argv0), os.X_OK)
+    return any(os.access(f"{folder}/{argv0}", os.X_OK) for folder in path.split(":") if folder)
+
+
+def _start(request: dict[str, Any], output: int) -> int | str:
+    """The command's pid, or why it could not be started."""
+    if not os.path.isdir(request["cwd"]):
+        return f"the folder {request['cwd']} does not exist"
+    if not _executable(request["argv"][0], request["env"].get("PATH", ""), request["cwd"]):
+        return f"no program {request['argv'][0]!r} on PATH {request['env'].get('PATH', '')}"
+    for folder in request["make"]:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    guard = os.getpid()
+    trouble_in, trouble_out = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become_command(request, output, guard)
+        except BaseException as error:  # noqa: BLE001 - it is told to the guard, and this process ends
+            os.write(trouble_out, f"{type(error).__name__}: {error}".encode()[:4000])
+            os._exit(127)
+    os.close(trouble_out)
+    trouble = os.read(trouble_in, 4096)
+    os.close(trouble_in)
+    return trouble.decode(errors="replace") if trouble else pid
+
+
+# -------------------------------------------------------------------------------------------------- guard and watcher
+
+
+class Guard:
+    """The process that starts the command, listens to the worker, and ends the tree."""
+
+    def __init__(self, request: dict[str, Any], control: int, output: int, reports: Reports) -> None:
+        self._request = request
+        self._control = control
+        self._output = output
+        self._reports = reports
+        self._statuses: dict[int, int] = {}
+        self._stop: str | None = None
+        self._heard = time.monotonic()
+        wake_in, wake_out = os.pipe()
+        os.set_blocking(wake_in, False)
+        os.set_blocking(wake_out, False)
+        self._wake = wake_in
+        signal.set_wakeup_fd(wake_out, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._on_term)
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+        self._poll.register(wake_in, select.POLLIN)
+
+    def _on_term(self, *_: object) -> None:
+        self._stop = self._stop or "stopped"
+
+    def listen(self, seconds: float) -> str | None:
+        """Waits for a word of the worker, a signal or the time; a reason to end the tree, if there is one."""
+        for fd, _ in self._poll.poll(max(0.0, seconds) * 1000):
+            if fd == self._wake:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake, 4096)
+                continue
+            word = os.read(self._control, 4096)
+            self._heard = time.monotonic()
+            if not word:
+                self._poll.unregister(self._control)
+                self._stop = self._stop or "orphaned"
+            elif KILL_ORDER in word:
+                self._stop = self._stop or "killed"
+        if time.monotonic() - self._heard > self._request["silence_seconds"]:
+            self._stop = self._stop or "silent"
+        return self._stop
+
+    def run(self, lock: int | None) -> None:
+        if lock is not None:
+            refusal = worktree_lock.take(
+                lock, self._request, self.listen, lambda: self._reports.send("waiting", self._request["lock"])
+            )
+            if self._stop is not None:
+                self._reports.send("end", self._account(None, self._stop, all_gone=True))
+                return
+            if refusal is not None:
+                self._reports.send("refused", refusal)
+                return
+        began = time.monotonic()
+        started = _start(self._request, self._output)
+        os.close(self._output)
+        if isinstance(started, str):
+            _reap(self._statuses)
+            self._reports.send("refused", started)
+            return
+        self._reports.send("started", started)
+        reason = self._watch(started, began)
+        wrapped = 2 if self._request["wrapper"] else 0
+        all_gone = end_tree(started, self._request["grace_seconds"], self._statuses, spare=wrapped)
+        self._reports.send("end", self._account(started, reason, all_gone))
+
+    def _watch(self, command: int, began: float) -> str:
+        deadline = began + self._request["time_limit_seconds"]
+        next_report = began + CPU_REPORT_SECONDS
+        while True:
+            _reap(self._statuses)
+            if command in self._statuses:
+                return "exited"
+            if self._stop is not None:
+                return self._stop
+            now = time.monotonic()
+            if now >= deadline:
+                return "time_limit"
+            if now >= next_report:
+                next_report = now + CPU_REPORT_SECONDS
+                self._reports.send("cpu", self._cpu_seconds())
+            self.listen(min(deadline, next_report) - time.monotonic())
+
+    def _cpu_seconds(self) -> float:
+        reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
+        living = proctree.cpu_seconds(proctree.descendants(os.getpid()))
+        return living + reaped.ru_utime + reaped.ru_stime
+
+    def _account(self, command: int | None, reason: str, all_gone: bool) -> dict[str, Any]:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        status = None if command is None else self._statuses.get(command)
+        code = None if status is None else os.waitstatus_to_exitcode(status)
+        number = None
+        if code is not None and code < 0:
+            number, code = -code, None
+        elif code is not None and code > 128 and self._request["wrapper"]:
+            number, code = code - 128, None  # bubblewrap passes a signal on as 128 + its number
+        return {
+            "reason": reason,
+            "exit_code": code,
+            "signal": number,
+            "cpu_seconds": used.ru_utime + used.ru_stime,
+            "peak_memory_kb": used.ru_maxrss,
+            "all_gone": all_gone,
+        }
+
+
+def _watch_over(guard: int, reports: Reports) -> None:
+    """The watcher's life: wait for the guard; if it was killed, end what it left."""
+
+    def pass_on(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(guard, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == guard:
+            break
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_tree(None, 0.0, {})
+    if os.waitstatus_to_exitcode(status) != 0:
+        reports.send("lost", os.waitstatus_to_exitcode(status))
+
+
+def main() -> None:
+    """Entry point; argv[1] is the descriptor of the output pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    output = int(sys.argv[1])
+    os.set_inheritable(output, False)
+    control, report = os.dup(0), os.dup(1)
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    request = read_message(control)
+    reports = Reports(report)
+    # opened before the fork, so that the lock is held until guard and watcher are both gone
+    lock = worktree_lock.open_file(request["lock"]) if request["lock"] else None
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    watcher = os.getpid()
+    guard = os.fork()
+    if guard == 0:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        if os.getppid() == watcher:
+            Guard(request, control, output, reports).run(lock)
+        os._exit(0)
+    os.close(control)
+    os.close(output)
+    _watch_over(guard, reports)
+    if lock is not None:
+        worktree_lock.leave(lock, watcher)
+    if request["remove"]:
+        remove_folder(request["remove"])

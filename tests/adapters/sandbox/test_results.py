@@ -1,0 +1,108 @@
+"""What a command's result says, and what the command itself sees."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from domain.errors import PhaseFailure
+from domain.runs.failure import ErrorKind
+from domain.sandbox.ports import CommandEnd, ResourceLimits
+from tests.adapters.sandbox.conftest import Bench
+
+
+async def test_output_and_exit_code(bench: Bench) -> None:
+    result = await bench.run("echo out; echo err >&2; exit 7")
+    assert (result.end, result.exit_code, result.signal) == (CommandEnd.EXITED, 7, None)
+    assert result.output == bench.heard == "out\nerr\n"
+    assert result.left_out_bytes == 0
+    assert result.run_seconds > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+async def test_a_signal_is_named(bench: Bench, number: signal.Signals) -> None:
+    result = await bench.run(f"kill -{number} $$")
+    assert (result.end, result.exit_code, result.signal) == (CommandEnd.EXITED, None, number.name)
+
+
+async def test_cpu_time_counts_the_whole_tree(bench: Bench) -> None:
+    burn = "import time\nwhile time.process_time() < 0.4: pass"
+    result = await bench.run(f'python -c "{burn}" & python -c "{burn}" & wait')
+    assert result.cpu_seconds >= 0.8
+
+
+async def test_the_environment_is_scrubbed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MILLWRIGHT_API_KEY", "DATABASE_URL", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "planted-in-the-worker")
+    result = await bench.run(("env",), env={"WANTED": "yes"})
+    names = {line.partition("=")[0] for line in result.output.splitlines()}
+    assert names - {"PWD"} == {"PATH", "HOME", "LANG", "TMPDIR", "WANTED", "BENCH", "SANDBOX_COMMAND"}
+    assert "planted" not in result.output
+
+
+async def test_nothing_of_the_worker_is_in_any_ancestor_but_the_worker(
+    plain: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "planted-in-the-worker")
+    result = await plain.run("cat /proc/$PPID/environ /proc/$PPID/cmdline | tr '\\0' '\\n'")
+    assert "guard" in result.output
+    assert "planted" not in result.output
+
+
+async def test_home_and_temporary_folder_are_private_and_go_away(bench: Bench) -> None:
+    result = await bench.run('touch "$HOME/a" "$TMPDIR/b"; mkdir -m 000 "$TMPDIR/c"; stat -c %a "$HOME"; echo "$HOME"')
+    mode, home = result.output.split()
+    assert mode == "700"
+    assert not Path(home).parent.exists()
+
+
+async def test_a_given_home_stays(bench: Bench, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    await bench.run('echo kept > "$HOME/file"', home=home)
+    assert (home / "file").read_text() == "kept\n"
+
+
+async def test_standard_input_is_empty(bench: Bench) -> None:
+    result = await bench.run("cat; echo end")
+    assert result.output == "end\n"
+
+
+async def test_no_descriptor_of_the_guard_reaches_the_command(bench: Bench) -> None:
+    result = await bench.run(bench.python("import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"))
+    assert result.output.strip() == "[0, 1, 2, 3]"  # 3 is the listing itself
+
+
+async def test_limits(bench: Bench) -> None:
+    limits = ResourceLimits(open_files=64, file_bytes=4096)
+    result = await bench.run("ulimit -n; ulimit -c; head -c 10000 /dev/zero > big; ls -s big", limits=limits)
+    assert result.output.splitlines()[:2] == ["64", "0"]
+    assert (bench.cwd / "big").stat().st_size == 4096
+
+
+async def test_a_file_beyond_its_limit_ends_the_writer_by_its_signal(plain: Bench) -> None:
+    result = await plain.run("exec head -c 10000 /dev/zero > big", limits=ResourceLimits(file_bytes=4096))
+    assert result.signal == "SIGXFSZ"
+
+
+async def test_privileges_cannot_be_gained(bench: Bench) -> None:
+    result = await bench.run(("grep", "NoNewPrivs", "/proc/self/status"))
+    assert result.output.split() == ["NoNewPrivs:", "1"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "cwd", "named"),
+    [
+        (("no-such-program",), ".", "no-such-program"),
+        (("/bin/sh",), "missing-folder", "missing-folder"),
+        (("./not-executable",), ".", "not-executable"),
+    ],
+)
+async def test_what_cannot_be_started_is_refused_by_name(
+    bench: Bench, argv: tuple[str, ...], cwd: str, named: str
+) -> None:
+    (bench.cwd / "not-executable").write_text("")
+    with pytest.raises(PhaseFailure) as caught:
+        await bench.run(argv, cwd=bench.cwd / cwd)
+    assert caught.value.error.kind is ErrorKind.SANDBOX
+    assert named in caught.value.error.message
+    assert caught.value.error.hint
