@@ -1,0 +1,12 @@
+"""Waits for a condition, generously, instead of asserting times."""
+
+import time
+from collections.abc import Callable
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30, *, what: str = "") -> None:
+    """Raises AssertionError naming `what` when the condition is still false after that time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s: {what or condition}"
+        time.sleep(0.02)
