@@ -120,5 +120,8 @@ class EventType(StrEnum):
     PHASE_STARTED = "phase.started"
     PHASE_FINISHED = "phase.finished"
     PHASE_LOST = "phase.lost"
+    """An execution whose worker died or was cut off; another follows."""
+    PHASE_EXECUTION_FAILED = "phase.execution_failed"
+    """An execution that ended with an infrastructure failure; another follows."""
     COMMIT_CREATED = "commit.created"
     BRANCH_DELIVERED = "branch.delivered"

@@ -1,6 +1,6 @@
 """Permits and their pools, the limits of model calls, the workers. System tables where a pool spans organizations."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table
 from sqlalchemy import text as sql
 
 from adapters.store.tables.base import TENANT, metadata, moment, money, org_id, text, uuid
@@ -25,6 +25,7 @@ permit = Table(
     Column("attempt", Integer),
     uuid("execution_id", nullable=True),
     text("worker"),
+    Column("cancel_requested", Boolean, nullable=False, server_default=sql("false")),
     moment("acquired_at"),
     moment("expires_at"),
     PrimaryKeyConstraint("pool", "holder"),
@@ -32,7 +33,8 @@ permit = Table(
     postgresql_with={"fillfactor": "50"},
 )
 """A lease. The holder is an attempt (pool `executor`) or a step (a provider's pool). One that has expired does not
-count, whether or not it was swept. `token` fences the holder's late writes."""
+count, whether or not it was swept. `token` fences the holder's late writes.
+`cancel_requested` is the run's flag, copied here so that one statement renews leases of many organizations."""
 
 usage_counter = Table(
     "usage_counter",

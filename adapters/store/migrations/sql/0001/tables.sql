@@ -83,6 +83,7 @@ CREATE TABLE permit (
     attempt INTEGER,
     execution_id UUID,
     worker TEXT NOT NULL,
+    cancel_requested BOOLEAN DEFAULT false NOT NULL,
     acquired_at TIMESTAMP WITH TIME ZONE NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_permit PRIMARY KEY (pool, holder)
@@ -149,7 +150,7 @@ CREATE TABLE run_event (
     actor TEXT,
     data JSONB DEFAULT '{}' NOT NULL,
     CONSTRAINT pk_run_event PRIMARY KEY (run_id, seq),
-    CONSTRAINT ck_run_event_type CHECK (type IN ('run.queued', 'run.started', 'run.finished', 'run.cancel_requested', 'run.warning', 'request.applied', 'request.refused', 'phase.waiting', 'phase.started', 'phase.finished', 'phase.lost', 'commit.created', 'branch.delivered'))
+    CONSTRAINT ck_run_event_type CHECK (type IN ('run.queued', 'run.started', 'run.finished', 'run.cancel_requested', 'run.warning', 'request.applied', 'request.refused', 'phase.waiting', 'phase.started', 'phase.finished', 'phase.lost', 'phase.execution_failed', 'commit.created', 'branch.delivered'))
 );
 
 CREATE TABLE tally (
