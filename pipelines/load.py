@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from domain.base import Frozen
 from domain.pipelines.spec import (
     CommandPhase,
     GitPhase,
@@ -35,19 +36,37 @@ PHASE_MODELS: dict[str, type[BaseModel]] = {
 _NAME_RULE = "must be small letters, digits and dashes, start with a letter, and have at most 40 characters"
 
 
+class Document(Frozen):
+    """A pipeline with the files that it was read from: what the API takes."""
+
+    pipeline: Pipeline
+    yaml: str
+    prompts: dict[str, str]
+    """Path below the pipeline's folder -> text; includes too."""
+
+
 def load_pipeline(file: Path) -> Pipeline:
     """Raises PipelineProblems (an InvalidInput) with everything that is wrong."""
+    return load_document(file).pipeline
+
+
+def load_document(file: Path) -> Document:
+    """As load_pipeline, with the files."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise PipelineProblems([_problem(file, 1, f"is not UTF-8 (byte {error.start})")]) from None
     except OSError as error:
         raise PipelineProblems([_problem(file, 1, f"cannot be read: {error.strerror}")]) from None
-    return parse_pipeline(text, file)
+    return _read(text, file)
 
 
 def parse_pipeline(text: str, file: Path) -> Pipeline:
     """As load_pipeline, of a text; `file` names it in errors, and its folder holds the prompts."""
+    return _read(text, file).pipeline
+
+
+def _read(text: str, file: Path) -> Document:
     tree = parse(text, file)
     if not isinstance(tree.data, dict):
         raise PipelineProblems([_problem(file, 1, "must be a mapping with `name` and `phases`")])
@@ -67,7 +86,7 @@ def parse_pipeline(text: str, file: Path) -> Pipeline:
         problems += _explained(error, tree, file, already=bool(problems))
     if problems:
         raise PipelineProblems(problems)
-    return pipeline
+    return Document(pipeline=pipeline, yaml=text, prompts=prompts.texts)
 
 
 def _phases(data: dict[str, Any]) -> list[tuple[Path_, dict[str, Any]]]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from domain.base import Frozen
 from domain.errors import InvalidInput
 
+PIPELINE_HINT = "Every field is described in docs/pipelines.md."
+
 
 class Problem(Frozen):
     file: Path
@@ -22,10 +24,10 @@ class Problem(Frozen):
 class PipelineProblems(InvalidInput):
     """Raised by the reader with everything that it found."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], *, hint: str = PIPELINE_HINT) -> None:
         self.problems = tuple(sorted(problems, key=lambda p: (str(p.file), p.line)))
         super().__init__(
             "\n".join(str(problem) for problem in self.problems),
-            hint="Every field is described in docs/pipelines.md.",
+            hint=hint,
             field=self.problems[0].field or None,
         )

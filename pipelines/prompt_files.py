@@ -21,6 +21,8 @@ class PromptFiles:
         self._pipeline_file = pipeline_file
         self._folder = pipeline_file.resolve().parent
         self._checked: set[Path] = set()
+        self.texts: dict[str, str] = {}
+        """Path below the folder -> text of every file that was read."""
         self.problems: list[Problem] = []
 
     def text(self, name: str, *, at: tuple[int, Path_]) -> str:
@@ -45,6 +47,7 @@ class PromptFiles:
 
         if path not in self._checked:
             self._checked.add(path)
+            self.texts[path.relative_to(self._folder).as_posix()] = text
             for line, what in check(_INCLUDE.sub("", text)):
                 self.problems.append(Problem(file=shown, line=line, field="", message=what))
         return _INCLUDE.sub(included, text)

@@ -7,7 +7,7 @@ import pytest
 
 from domain.pipelines.spec import CommandPhase, PhaseSpec
 from pipelines import shipped
-from pipelines.load import PHASE_MODELS, load_pipeline, parse_pipeline
+from pipelines.load import PHASE_MODELS, load_document, load_pipeline, parse_pipeline
 from pipelines.problems import PipelineProblems
 
 GOOD = """\
@@ -57,6 +57,19 @@ def test_the_version_follows_the_prompt_and_its_includes(folder: Path) -> None:
     assert first.content_hash != second.content_hash
     assert second.phase("plan").prompt == "A\ntwo\n\nB"  # type: ignore[union-attr]
     assert second.content_hash == parse_pipeline(GOOD + "# a comment\n", folder / "p.yaml").content_hash
+
+
+def test_a_document_carries_the_files_that_it_was_read_from(folder: Path) -> None:
+    (folder / "prompts" / "plan.md").write_text("A\n{% include 'part.md' %}\nB")
+    (folder / "prompts" / "part.md").write_text("one\n")
+    (folder / "prompts" / "other.md").write_text("not named\n")
+    (folder / "p.yaml").write_text(GOOD)
+    document = load_document(folder / "p.yaml")
+    assert document.yaml == GOOD
+    assert document.prompts == {
+        "prompts/plan.md": "A\n{% include 'part.md' %}\nB",
+        "prompts/part.md": "one\n",
+    }
 
 
 def test_every_problem_is_said_at_once(folder: Path) -> None:
