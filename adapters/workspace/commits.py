@@ -14,7 +14,15 @@ from domain.runs.ports import CommitFacts
 from domain.workspaces.ports import DeliverResult
 
 ORIGIN = "origin"
-_NETWORK_WORDS = ("Could not resolve host", "Connection refused", "Connection timed out", "Connection reset")
+_NETWORK_WORDS = (
+    "Could not resolve host",
+    "Failed to connect",
+    "Connection refused",
+    "Connection timed out",
+    "Connection reset",
+)
+_CREDENTIAL_WORDS = ("Authentication failed", "could not read Username", "Permission denied (", "Host key verification")
+"""Git has one exit code for all of these, so its words must decide (LC_ALL=C)."""
 
 
 @dataclass(frozen=True)
@@ -199,4 +207,11 @@ def _remote_failure(command: str, target: str, said: Output) -> PhaseFailure:
             excerpt=said.stderr,
             hint="Check the network and the address; the phase is tried again.",
         )
-    return failures.from_git(command, Path(target), said.stderr)
+    if any(words in said.stderr for words in _CREDENTIAL_WORDS):
+        return failures.failure(
+            ErrorKind.AUTHENTICATION,
+            f"git {command}: {target} does not let us in: {failures.last_line(said.stderr)}",
+            excerpt=said.stderr,
+            hint="Use an ssh URL whose key the worker's user has, without a pass phrase; then retry the phase.",
+        )
+    return failures.from_git(command, target, said.stderr)

@@ -37,8 +37,7 @@ def disk_failure(path: Path, words: str) -> PhaseFailure:
     return failure(
         ErrorKind.STORAGE,
         f"The disk could not be written at {path}: {words}",
-        hint=f"Free space on the file system of {path} (finished runs: `millwright` reclaims clean worktrees by "
-        "itself), or move the state folder; the phase is then tried again.",
+        hint=f"Free space on the file system of {path}, or move the state folder; the phase is then tried again.",
     )
 
 
@@ -52,16 +51,16 @@ def from_os_error(error: OSError, path: Path) -> PhaseFailure:
     )
 
 
-def from_git(what: str, path: Path, stderr: str) -> PhaseFailure:
-    """`what`: the git command that failed, as a person would say it. `path`: where it worked."""
+def from_git(what: str, place: Path | str, stderr: str) -> PhaseFailure:
+    """`what`: the git command that failed. `place`: the folder where it worked, or the remote's address."""
     words = next((words for words in _DISK_WORDS if words in stderr), None)
-    if words is not None or is_full(path):
-        return disk_failure(path, words or f"no space left ({last_line(stderr)})")
+    if words is not None or (isinstance(place, Path) and is_full(place)):
+        return disk_failure(Path(place), words or f"no space left ({last_line(stderr)})")
     return failure(
         ErrorKind.WORKSPACE,
-        f"git {what} failed in {path}: {last_line(stderr) or 'it said nothing'}",
+        f"git {what} failed in {place}: {last_line(stderr) or 'it said nothing'}",
         excerpt=stderr,
-        hint="The excerpt has git's own words; `git fsck` in that folder says whether it is damaged.",
+        hint="The excerpt has git's own words. If it names damaged objects, see `git fsck` in that repository.",
     )
 
 

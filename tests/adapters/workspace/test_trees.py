@@ -25,7 +25,7 @@ async def test_prepare_is_idempotent_and_keeps_what_was_done(run: Run) -> None:
     (run.path / "new.txt").write_text("work\n")
     await run.prepare()
     assert (run.path / "new.txt").read_text() == "work\n"
-    with pytest.raises(PhaseFailure, match="keeps its base|starts from"):
+    with pytest.raises(PhaseFailure, match="starts from"):
         await run.workspaces.prepare(*run.ids, str(run.repo.path), "0" * 40)
 
 
@@ -173,7 +173,7 @@ async def test_names_and_contents_that_are_no_utf8(run: Run) -> None:
     await run.restore(run.base_tree)
     assert not (run.path / "latin.txt").exists()
     await run.restore(tree)
-    assert name in os.listdir(os.fsencode(run.path))
+    assert os.fsdecode(name) in [found.name for found in run.path.iterdir()]
     text = await run.workspaces.diff(*run.ids, run.base_tree, tree, limit_bytes=100_000)
     assert "na\ufffdve" in text
     assert (await run.workspaces.read_files(*run.ids, ["*"], limit_bytes=100_000))["latin.txt"] == "na\ufffdve\n"
