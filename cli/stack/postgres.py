@@ -47,7 +47,7 @@ SETTINGS = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
 }
-FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum_naptime": "10s"}
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "10s"}
 """For tests: survives kill -9 of the server, not a power cut."""
 
 

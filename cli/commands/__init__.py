@@ -1,0 +1,1 @@
+"""Commands over HTTP: `run` and `demo`; and `pipeline check`, which needs no server."""
