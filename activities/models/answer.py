@@ -1,13 +1,13 @@
 """How a call ended, as one value: reply or error, body, cost."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
 
 from domain.models.admission import Admitted
 from domain.models.messages import CallRefused, ModelReply
-from domain.models.prices import PriceTable, cost_of
+from domain.models.prices import Priced, PriceTable, cost_of
 from domain.redaction import Redactor
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 
@@ -27,15 +27,7 @@ class Answer:
     @staticmethod
     def of_reply(reply: ModelReply, admitted: Admitted, prices: PriceTable) -> "Answer":
         body = reply.text.encode("utf-8", "replace")
-        asked = admitted.terms.model
-        models = (reply.model_answered, asked) if reply.model_answered not in (None, asked) else (asked,)
-        priced = cost_of(
-            prices,
-            admitted.provider,
-            tuple(m for m in models if m is not None),
-            reply.usage,
-            policy_version=admitted.terms.policy_version,
-        )
+        priced = _priced(reply, admitted, prices)
         return Answer(
             # Lone surrogates cannot be kept, so the caller sees what a repeated call will see.
             reply=reply if reply.text.isascii() else reply.model_copy(update={"text": body.decode()}),
@@ -46,32 +38,67 @@ class Answer:
         )
 
     @staticmethod
-    def of_cancelled(cancelled: asyncio.CancelledError, *, sent: bool) -> "Answer":
+    def of_failure(error: Exception, admitted: Admitted, prices: PriceTable, redactor: Redactor) -> "Answer":
+        """Every text redacted; what is not a CallRefused is a defect, told by its type."""
+        refused = error if isinstance(error, CallRefused) else _defect(error, admitted)
+        return _without_answer(
+            _redacted(refused.error, redactor), refused.reply, refused.maybe_billed, admitted, prices
+        )
+
+    @staticmethod
+    def of_cancelled(
+        cancelled: asyncio.CancelledError, admitted: Admitted, prices: PriceTable, *, sent: bool
+    ) -> "Answer":
         error = PhaseError(
             kind=ErrorKind.CANCELLED,
             message="The model call was cancelled before its answer came.",
-            hint="What it cost is unknown." if sent else "It was not sent.",
+            hint="The provider may bill it all the same." if sent else "It was not sent.",
         )
-        return Answer(error=error, cost_usd=None if sent else Decimal(0), cancelled=cancelled)
+        return replace(_without_answer(error, None, sent, admitted, prices), cancelled=cancelled)
 
 
-def failed(error: Exception, admitted: Admitted, redactor: Redactor) -> Answer:
-    """A provider's failure with every text redacted; what is not a CallRefused is a defect, told by its type."""
-    if isinstance(error, CallRefused):
-        found, maybe_billed = error.error, error.maybe_billed
-    else:
-        found = PhaseError(
-            kind=ErrorKind.INTERNAL,
-            message=f"The adapter of provider `{admitted.provider.name}` failed with {type(error).__name__}.",
-            excerpt=str(error),
-            hint="This is a defect of the adapter: report it with the excerpt.",
-        )
-        maybe_billed = True
-    clean = found.model_copy(
+def _without_answer(
+    error: PhaseError, reply: ModelReply | None, maybe_billed: bool, admitted: Admitted, prices: PriceTable
+) -> Answer:
+    """A failure's cost: of the reply that was paid; 0 when nothing was billed or the model is free; else unknown."""
+    if reply is None and not maybe_billed:
+        return Answer(error=error, cost_usd=Decimal(0))
+    priced = _priced(reply or ModelReply(text=""), admitted, prices)
+    return Answer(
+        reply=reply,
+        cost_usd=None if priced is None else priced.usd,
+        price_version=None if priced is None else priced.version,
+        error=error,
+    )
+
+
+def _priced(reply: ModelReply, admitted: Admitted, prices: PriceTable) -> Priced | None:
+    asked = admitted.terms.model
+    answered = reply.model_answered
+    return cost_of(
+        prices,
+        admitted.provider,
+        (asked,) if answered is None or answered == asked else (answered, asked),
+        reply.usage,
+        policy_version=admitted.terms.policy_version,
+    )
+
+
+def _defect(error: Exception, admitted: Admitted) -> CallRefused:
+    found = PhaseError(
+        kind=ErrorKind.INTERNAL,
+        message=f"The adapter of provider `{admitted.provider.name}` failed with {type(error).__name__}.",
+        excerpt=str(error),
+        hint="This is a defect of the adapter: report it with the excerpt.",
+    )
+    return CallRefused(found, maybe_billed=True)
+
+
+def _redacted(error: PhaseError, redactor: Redactor) -> PhaseError:
+    return error.model_copy(
         update={
-            "message": redactor.redact(found.message) or f"The call failed as {found.kind.value}.",
-            "excerpt": redactor.redact(found.excerpt)[:EXCERPT_LIMIT],
-            "hint": redactor.redact(found.hint),
+            "message": redactor.redact(error.message) or f"The call failed as {error.kind.value}.",
+            "excerpt": redactor.redact(error.excerpt)[:EXCERPT_LIMIT],
+            "hint": redactor.redact(error.hint),
         }
     )
-    return Answer(error=clean, cost_usd=None if maybe_billed else Decimal(0))

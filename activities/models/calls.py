@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from uuid import UUID
 
-from activities.models.answer import Answer, failed
+from activities.models.answer import Answer
 from activities.models.holding import hold
 from activities.models.recording import record
 from activities.models.refusals import fenced, lost_reply, money, policy_in_motion, wait
@@ -128,7 +128,7 @@ class ModelCalls:
         if answer.cancelled is not None:
             raise answer.cancelled
         if answer.error is not None or answer.reply is None:
-            raise CallRefused(answer.error or fenced(model), maybe_billed=answer.cost_usd is None)
+            raise CallRefused(answer.error or fenced(model), maybe_billed=answer.cost_usd is None, reply=answer.reply)
         return AnsweredCall(
             reply=answer.reply,
             cost_usd=answer.cost_usd,
@@ -171,22 +171,27 @@ class ModelCalls:
     async def _begin_or_undo(self, scope: CallScope, admitted: Admitted, asked: float) -> BeginOutcome:
         """A caller that is cancelled while begin_call is on its way leaves no open call behind."""
         task = asyncio.ensure_future(
-            self._ledger.begin_call(scope, admitted.terms, asked_seconds=self._clock() - asked)
+            self._ledger.begin_call(scope, admitted.terms, waited_seconds=lambda: self._clock() - asked)
         )
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError as cancelled:
-            await to_its_end(self._undo(scope, task, cancelled, asked))
+            await to_its_end(self._undo(scope, admitted, task, cancelled, asked))
             raise
 
     async def _undo(
-        self, scope: CallScope, task: asyncio.Future[BeginOutcome], cancelled: asyncio.CancelledError, asked: float
+        self,
+        scope: CallScope,
+        admitted: Admitted,
+        task: asyncio.Future[BeginOutcome],
+        cancelled: asyncio.CancelledError,
+        asked: float,
     ) -> None:
         try:
             begun = await task
             if isinstance(begun, BegunCall):
                 times = CallTimes(queue_seconds=self._clock() - asked, api_seconds=0.0, run_seconds=0.0)
-                answer = Answer.of_cancelled(cancelled, sent=False)
+                answer = Answer.of_cancelled(cancelled, admitted, self._prices, sent=False)
                 await record(self._ledger, self._artifacts, scope, begun, answer, lambda: times)
         except Unavailable as error:
             log.warning("call.cancelled_without_record", step_key=scope.step_key, problem=error.message)
@@ -203,9 +208,9 @@ class ModelCalls:
                 what=f"{admitted.provider.name}:{request.model}",
             )
         except asyncio.CancelledError as cancelled:
-            return Answer.of_cancelled(cancelled, sent=True)
+            return Answer.of_cancelled(cancelled, admitted, self._prices, sent=True)
         except Exception as error:  # noqa: BLE001 - whatever a provider's library raises becomes a closed kind here
-            return failed(error, admitted, self._redactor)
+            return Answer.of_failure(error, admitted, self._prices, self._redactor)
         self._failpoints.hit(Point.CALL_AFTER_ANSWER)
         return Answer.of_reply(reply, admitted, self._prices)
 

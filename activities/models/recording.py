@@ -29,7 +29,7 @@ async def record(
 ) -> Answer:
     """The answer as it now stands in the record. Raises Unavailable when the database stays away."""
     inline = len(answer.body) <= INLINE_REPLY_BYTES
-    if answer.reply is not None and not inline:
+    if answer.sha256 is not None and not inline:
         try:
             await artifacts.put(scope.org_id, answer.body)
         except Unavailable as error:
@@ -41,7 +41,7 @@ async def record(
             kept = await ledger.end_call(
                 scope,
                 begun,
-                times=times(),
+                times=times,
                 reply=answer.reply,
                 reply_sha256=None if answer.error else answer.sha256,
                 body=answer.body if inline and answer.error is None else None,

@@ -1,6 +1,6 @@
 """CallLedger over PostgreSQL: begin_call and end_call are one statement each (migrations/sql/calls_0001)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -47,14 +47,16 @@ class PostgresCallLedger:
 
     async def policy(self, org_id: UUID) -> Policy:
         """Version 0, which allows nothing, where the organization has none yet."""
-        row = await self._one(_POLICY, (org_id,))
+        row = await self._one(_POLICY, lambda: (org_id,))
         return _policy(*row) if row and row[0] is not None else Policy(version=0)
 
-    async def begin_call(self, scope: CallScope, terms: CallTerms, *, asked_seconds: float) -> BeginOutcome:
+    async def begin_call(
+        self, scope: CallScope, terms: CallTerms, *, waited_seconds: Callable[[], float]
+    ) -> BeginOutcome:
         call = BegunCall(step_id=uuid4(), token=uuid4(), model=f"{terms.provider}:{terms.model}")
         row = await self._one(
             _BEGIN,
-            (
+            lambda: (
                 scope.org_id,
                 scope.run_id,
                 scope.attempt_id,
@@ -64,7 +66,7 @@ class PostgresCallLedger:
                 terms.provider,
                 terms.model,
                 terms.policy_version,
-                asked_seconds,
+                waited_seconds(),
                 terms.requests_per_minute,
                 terms.tokens_per_minute,
                 terms.concurrent,
@@ -97,7 +99,7 @@ class PostgresCallLedger:
 
     async def renew_call(self, scope: CallScope, call: BegunCall) -> bool:
         provider = call.model.partition(":")[0]
-        row = await self._one(_RENEW, (scope.org_id, provider, call.step_id, call.token, CALL_LEASE_SECONDS))
+        row = await self._one(_RENEW, lambda: (scope.org_id, provider, call.step_id, call.token, CALL_LEASE_SECONDS))
         return bool(row and row[0])
 
     async def end_call(
@@ -105,7 +107,7 @@ class PostgresCallLedger:
         scope: CallScope,
         call: BegunCall,
         *,
-        times: CallTimes,
+        times: Callable[[], CallTimes],
         reply: ModelReply | None,
         reply_sha256: str | None,
         body: bytes | None,
@@ -116,14 +118,12 @@ class PostgresCallLedger:
         usage = reply.usage if reply else None
         row = await self._one(
             _END,
-            (
+            lambda: (
                 scope.org_id,
                 call.step_id,
                 call.token,
                 StepStatus.FAILED if error else StepStatus.DONE,
-                times.queue_seconds,
-                times.api_seconds,
-                times.run_seconds,
+                *_parts(times()),
                 _foreign(reply.model_answered) if reply else None,
                 _foreign(reply.provider_response_id) if reply else None,
                 usage.tokens_in if usage else None,
@@ -138,10 +138,10 @@ class PostgresCallLedger:
         )
         return bool(row and row[0])
 
-    async def _one(self, statement: str, parameters: Any) -> TupleRow | None:
+    async def _one(self, statement: str, parameters: Callable[[], tuple[object, ...]]) -> TupleRow | None:
         with _unavailable():
             async with self._pool.connection() as connection:
-                return await (await connection.execute(statement, parameters, prepare=True)).fetchone()
+                return await (await connection.execute(statement, parameters(), prepare=True)).fetchone()
 
 
 @contextmanager
@@ -152,6 +152,10 @@ def _unavailable() -> Iterator[None]:
         raise Unavailable(
             f"PostgreSQL did not answer: {error}", hint="It is tried again; look at `millwright doctor`."
         ) from None
+
+
+def _parts(times: CallTimes) -> tuple[float, float, float]:
+    return times.queue_seconds, times.api_seconds, times.run_seconds
 
 
 def _policy(version: int, document: dict[str, object]) -> Policy:

@@ -104,10 +104,11 @@ class CallRefused(Exception):
 
     `maybe_billed` says whether the provider may charge for the failed call: then its cost is unknown (null, and
     its reservation keeps counting), else it is 0. A refusal by status is not billed; a call that was sent and cut
-    off may be.
+    off may be. `reply` is what was answered and paid but cannot be used (filtered, empty): its usage counts.
     """
 
-    def __init__(self, error: PhaseError, *, maybe_billed: bool = False) -> None:
+    def __init__(self, error: PhaseError, *, maybe_billed: bool = False, reply: ModelReply | None = None) -> None:
         super().__init__(error.message)
         self.error = error
         self.maybe_billed = maybe_billed
+        self.reply = reply

@@ -1,5 +1,6 @@
 """The port of a provider, and the port of the record on the one path of every model call."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -98,12 +99,15 @@ class CallLedger(Protocol):
         """The newest policy (cached by the caller by its version)."""
         ...
 
-    async def begin_call(self, scope: CallScope, terms: CallTerms, *, asked_seconds: float) -> BeginOutcome:
+    async def begin_call(
+        self, scope: CallScope, terms: CallTerms, *, waited_seconds: Callable[[], float]
+    ) -> BeginOutcome:
         """Atomically: fenced? answered before (by attempt and step key)? policy version; requests/min, tokens/min,
         concurrent, monthly money and the run's own limits; permit, reservation, step row (written before the call).
 
         An earlier call of the same step key that was never answered becomes `lost`: its permit is released, its
-        cost stays null and its reservation keeps counting. `asked_seconds`: since the caller was asked.
+        cost stays null and its reservation keeps counting. `waited_seconds` (since the caller was asked) is read when
+        the statement is about to be sent.
         """
         ...
 
@@ -116,7 +120,7 @@ class CallLedger(Protocol):
         scope: CallScope,
         call: BegunCall,
         *,
-        times: CallTimes,
+        times: Callable[[], CallTimes],
         reply: ModelReply | None,
         reply_sha256: str | None,
         body: bytes | None,
@@ -125,6 +129,7 @@ class CallLedger(Protocol):
         error: PhaseError | None,
     ) -> bool:
         """Answer's hash (and `body`, when it is small), usage, cost or error; releases the permit; settles the
-        reservation (an unknown cost keeps it counting). May be repeated. False: the call was taken over as lost
-        meanwhile; only its usage and cost were recorded, the answer was not."""
+        reservation (an unknown cost keeps it counting). `times` is read when the statement is about to be sent.
+        May be repeated. False: the call was taken over as lost meanwhile; only its usage and cost were recorded,
+        the answer was not."""
         ...

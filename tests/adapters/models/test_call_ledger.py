@@ -62,7 +62,7 @@ def _terms(**more: Any) -> CallTerms:
 
 
 async def _begin(ledger: PostgresCallLedger, scope: CallScope, **terms: Any) -> BeginOutcome:
-    return await ledger.begin_call(scope, _terms(**terms), asked_seconds=0.05)
+    return await ledger.begin_call(scope, _terms(**terms), waited_seconds=lambda: 0.05)
 
 
 async def _begun(ledger: PostgresCallLedger, scope: CallScope, **terms: Any) -> BegunCall:
@@ -83,7 +83,7 @@ async def _end(
     return await ledger.end_call(
         scope,
         call,
-        times=TIMES,
+        times=lambda: TIMES,
         reply=reply,
         reply_sha256="ab" * 32 if error is None else None,
         body=b"hello" if error is None else None,

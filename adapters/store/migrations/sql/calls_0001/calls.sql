@@ -8,7 +8,7 @@
 
 CREATE FUNCTION begin_call(
     p_org uuid, p_run uuid, p_attempt uuid, p_execution uuid, p_key text, p_title text,
-    p_provider text, p_model text, p_policy_version int, p_asked_seconds float8,
+    p_provider text, p_model text, p_policy_version int, p_waited_seconds float8,
     p_requests_per_minute bigint, p_tokens_per_minute bigint, p_concurrent bigint, p_monthly_usd numeric,
     p_run_tokens bigint, p_run_usd numeric, p_reserve_tokens bigint, p_reserve_usd numeric,
     p_step uuid, p_token uuid, p_worker text, p_lease_seconds float8,
@@ -167,7 +167,7 @@ BEGIN
     INSERT INTO step (id, org_id, run_id, attempt_id, execution_id, key, kind, title, effect, status, started_at,
                       provider, model_asked)
     VALUES (p_step, p_org, p_run, p_attempt, p_execution, p_key, 'model_call', p_title, 'none', 'running',
-            v_now - make_interval(secs => p_asked_seconds), p_provider, p_provider || ':' || p_model)
+            statement_timestamp() - make_interval(secs => p_waited_seconds), p_provider, p_provider || ':' || p_model)
     ON CONFLICT (attempt_id, key) WHERE status IN ('running', 'done') DO NOTHING;
     IF NOT FOUND THEN
         o_outcome := 'wait';
