@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.runs.messages import PhaseInput, PhaseResult, RunSummary
     from domain.runs.outcome import Outcome, headline
-    from domain.runs.ports import RecordedRequest
+    from domain.runs.ports import OpenedRun, RecordedRequest
     from domain.runs.requests import CancelRequest, RunAttempts, RunEntry, RunProgress
     from domain.runs.state import RunState
     from domain.runs.words import OutcomeKind, RequestStatus, RunStatus
@@ -72,10 +72,8 @@ class RunWorkflow:
         self._state = entry.state
         if self._state is None:
             opened = await Records.open(entry.start)
-            if opened.refused is not None:
-                raise refusal(f"{opened.refused.message} {opened.refused.hint}".strip())
             if opened.state is None:
-                return RunSummary(run_id=opened.run_id, outcome=OutcomeKind.COMPLETED, message="Nothing to do.")
+                return _not_opened(entry, opened)
             self._state = opened.state
         while True:
             await self._settle_requests()
@@ -194,6 +192,16 @@ class RunWorkflow:
     @workflow.query(name=ATTEMPTS_QUERY)
     def attempts(self) -> RunAttempts:
         return RunAttempts(attempts=self._state.attempts if self._state else ())
+
+
+def _not_opened(entry: RunEntry, opened: OpenedRun) -> RunSummary:
+    """A request that came too late started this workflow anew: the run has its end, and this one has nothing to do.
+    Any other refusal is bad input and ends it as that."""
+    refused = opened.refused
+    assert refused is not None, "a run that is not opened says why"
+    if entry.run_id is None:
+        raise refusal(f"{refused.message} {refused.hint}".strip())
+    return RunSummary(run_id=entry.run_id, message=refused.message)
 
 
 def _result(handle: workflow.ActivityHandle[PhaseResult]) -> PhaseResult:

@@ -125,7 +125,8 @@ class RunSummary(Frozen):
     """Result of the workflow, shown by Temporal's own tools."""
 
     run_id: UUID | None
-    outcome: OutcomeKind
+    outcome: OutcomeKind | None = None
+    """None: the run had ended before, and this workflow did nothing."""
     detail: str | None = None
     message: str
     iterations: int = 0
