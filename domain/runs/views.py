@@ -60,6 +60,8 @@ class RunListItem(Frozen):
     pipeline_name: str
     workspace_name: str | None = None
     branch: str | None = None
+    model: str | None = None
+    """The model that the run's settings name for all roles; None: each phase chooses its own."""
     actor: str
     created_at: datetime
     started_at: datetime | None = None
