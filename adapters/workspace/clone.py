@@ -84,7 +84,7 @@ def _fetch(git: Git, place: ClonePlace, repo_path: str, commit: str, ref: str) -
             hint="It may have been rewritten since the run was asked for; start the run again.",
             field="repo",
         )
-    raise failures.from_git("fetch", source, fetched.stderr)
+    raise failures.from_git(f"fetch from {source}", place.git_dir, fetched.stderr)
 
 
 def _remove_stale_locks(place: ClonePlace, ref: str) -> None:

@@ -73,6 +73,11 @@ class RunPlace:
         return self._beside("lock")
 
     @property
+    def guard_lock(self) -> Path:
+        """Held by the sandbox's guard while a command's processes live (activities name it the same way)."""
+        return self._beside("guard")
+
+    @property
     def git_lock(self) -> Path:
         return self._beside("git.lock")
 

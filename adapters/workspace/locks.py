@@ -40,6 +40,20 @@ def _is_still(path: Path, descriptor: int) -> bool:
     return False
 
 
+def is_held(path: Path) -> bool:
+    """Whether another one holds it now. Neither makes nor changes the file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    with released_after(descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def holder_of(path: Path) -> str:
     with contextlib.suppress(OSError, ValueError):
         return f"process {int(path.read_text())}"

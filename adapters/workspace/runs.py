@@ -9,7 +9,7 @@ from adapters.workspace.clone import ensure_base
 from adapters.workspace.folders import remove_folder
 from adapters.workspace.git import Git
 from adapters.workspace.layout import RunPlace
-from adapters.workspace.locks import GIT_LOCK_SECONDS, held, released_after, try_lock
+from adapters.workspace.locks import GIT_LOCK_SECONDS, held, is_held, released_after, try_lock
 from adapters.workspace.worktree import GITLINK, KnownTrees, Worktree, WorktreeFacts
 from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind
@@ -88,6 +88,8 @@ def reclaim(git: Git, place: RunPlace, known: KnownTrees) -> bool:
     if phase_lock is None:
         return False
     with released_after(phase_lock), locked(git, place) as git:
+        if is_held(place.guard_lock):
+            return False
         if place.worktree.is_dir():
             if not place.facts.exists():
                 return False
@@ -105,8 +107,8 @@ def reclaim(git: Git, place: RunPlace, known: KnownTrees) -> bool:
         for beside in (place.facts, place.index, place.work_index, place.setup_stamp):
             beside.unlink(missing_ok=True)
         remove_folder(place.trash)
-        place.phase_lock.unlink(missing_ok=True)
-        place.git_lock.unlink(missing_ok=True)
+        for lock in (place.guard_lock, place.phase_lock, place.git_lock):
+            lock.unlink(missing_ok=True)
     return True
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from adapters.workspace import GitWorkspaces
 
+ROOT = Path(__file__).resolve().parents[3]
 USER_ENV = {
     "PATH": os.defpath + ":/usr/local/bin",
     "HOME": "/nonexistent",
@@ -28,6 +29,12 @@ def git(folder: Path, *args: str, stdin: bytes = b"") -> str:
     done = subprocess.run(["git", *args], cwd=folder, env=USER_ENV, input=stdin, capture_output=True, check=False)
     assert done.returncode == 0, f"git {' '.join(args)}: {done.stderr.decode(errors='replace')}"
     return done.stdout.decode(errors="replace").strip()
+
+
+def started(*words: str, held: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
+    """A process from the root of the product; its output is a pipe."""
+    env = {"PATH": os.defpath}
+    return subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, pass_fds=held)
 
 
 @dataclass

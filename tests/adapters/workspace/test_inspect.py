@@ -40,7 +40,7 @@ async def test_nothing_is_written_and_nothing_of_it_is_run(
     user_repo.git("config", "filter.evil.clean", command)
     user_repo.git("config", "filter.evil.process", command)
     user_repo.git("config", "filter.evil.required", "true")
-    (user_repo.path / "README.md").write_text("changed\n")
+    (user_repo.path / "README.md").write_text("SAMPLE\n")  # same size: git must compare the content
     before = user_repo.everything()
     base = await workspaces.inspect(str(user_repo.path))
     assert "1 changed" in base.warnings[0]
