@@ -425,7 +425,7 @@ CREATE FUNCTION step_start(p jsonb) RETURNS text LANGUAGE plpgsql AS $$
 -- The status of the attempt's newest step with this key, else null and the row is written. `fenced`: not ours to do.
 DECLARE
     e record;
-    v_status text;
+    s record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     SELECT run_id, attempt_id INTO e FROM execution
@@ -433,12 +433,12 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 'fenced';
     END IF;
-    SELECT s.status INTO v_status
-      FROM execution x JOIN step s ON s.execution_id = x.id
-     WHERE x.attempt_id = e.attempt_id AND s.key = p->>'key'
-     ORDER BY s.started_at DESC LIMIT 1;
+    SELECT y.id, y.status INTO s
+      FROM execution x JOIN step y ON y.execution_id = x.id
+     WHERE x.attempt_id = e.attempt_id AND y.key = p->>'key'
+     ORDER BY y.started_at DESC LIMIT 1;
     IF FOUND THEN
-        RETURN v_status;
+        RETURN CASE WHEN s.id <> (p->>'step_id')::uuid THEN s.status END;
     END IF;
     INSERT INTO step (id, org_id, run_id, attempt_id, execution_id, key, kind, title, effect, status, started_at)
     VALUES ((p->>'step_id')::uuid, (p->>'org_id')::uuid, e.run_id, e.attempt_id, (p->>'execution_id')::uuid,

@@ -1,6 +1,28 @@
 -- Runs from their request to their end. Each function sets the organization itself; whatever is told is told in the
 -- same transaction, with the next number under the run's row.
 
+CREATE FUNCTION workspace_of(p_org uuid, p_new_id uuid, p_repo_path text, p_name text, t timestamptz) RETURNS uuid
+LANGUAGE plpgsql AS $$
+-- The organization's oldest workspace of a repository, made now when it has none; a name that is taken gets a number.
+DECLARE
+    v_id uuid;
+    v_name text := p_name;
+    v_number int := 1;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('workspace/' || p_org, 0));
+    SELECT id INTO v_id FROM workspace WHERE org_id = p_org AND repo_path = p_repo_path ORDER BY created_at LIMIT 1;
+    IF FOUND THEN
+        RETURN v_id;
+    END IF;
+    WHILE EXISTS (SELECT 1 FROM workspace WHERE org_id = p_org AND name = v_name) LOOP
+        v_number := v_number + 1;
+        v_name := p_name || '-' || v_number;
+    END LOOP;
+    INSERT INTO workspace (id, org_id, name, repo_path, setup_inputs, env, allowed_remotes, created_at)
+    VALUES (p_new_id, p_org, v_name, p_repo_path, '[]', '{}', '[]', t);
+    RETURN p_new_id;
+END $$;
+
 CREATE FUNCTION run_create(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 -- The run with its request and first events, and (not by hand) its delivery: all or nothing.
 -- {run_id, request_id, repeated} | {conflict: true}
@@ -12,9 +34,13 @@ DECLARE
     v_key text := p->>'idempotency_key';
     v_seq bigint := 1;
     v_warning text;
+    v_workspace uuid := (p->>'workspace_id')::uuid;
     q record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
+    IF EXISTS (SELECT 1 FROM run WHERE id = v_run) THEN
+        RETURN jsonb_build_object('run_id', v_run, 'request_id', p->'request_id', 'repeated', false);
+    END IF;
     IF v_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('request/' || v_org || '/' || v_key, 0));
         SELECT run_id, id, body_sha256 INTO q FROM request WHERE org_id = v_org AND idempotency_key = v_key;
@@ -26,19 +52,23 @@ BEGIN
     END IF;
     IF v_by_hand THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('workflow/' || (p->>'workflow_run_id'), 0));
-        SELECT id INTO q FROM run WHERE workflow_id = p->>'workflow_id' AND workflow_run_id = p->>'workflow_run_id';
+        SELECT r.id AS run_id, s.id AS request_id INTO q FROM run r JOIN request s ON s.run_id = r.id AND s.kind = 'start'
+         WHERE r.workflow_id = p->>'workflow_id' AND r.workflow_run_id = p->>'workflow_run_id';
         IF FOUND THEN
-            RETURN jsonb_build_object('run_id', q.id, 'request_id', NULL, 'repeated', true);
+            RETURN jsonb_build_object('run_id', q.run_id, 'request_id', q.request_id, 'repeated', true);
         END IF;
     END IF;
 
+    IF p->>'repo_path' IS NOT NULL THEN
+        v_workspace := workspace_of(v_org, (p->>'new_workspace_id')::uuid, p->>'repo_path', p->>'workspace_name', t);
+    END IF;
     INSERT INTO run (id, org_id, status, title, task, settings, pipeline_version_id, pipeline_name, workspace_id,
                      workspace_name, base_commit, base_tree, branch, workflow_id, workflow_run_id, actor,
                      created_at, changed_at)
     SELECT v_run, v_org, 'QUEUED', p->>'title', p->'task', p->'settings', v.id, v.name, w.id, w.name,
            p->>'base_commit', p->>'base_tree', p->>'branch', p->>'workflow_id', p->>'workflow_run_id', p->>'actor', t, t
       FROM pipeline_version v
-      LEFT JOIN workspace w ON w.id = (p->>'workspace_id')::uuid
+      LEFT JOIN workspace w ON w.id = v_workspace
      WHERE v.id = (p->>'pipeline_version_id')::uuid;
     INSERT INTO open_run (run_id, org_id, workflow_id) VALUES (v_run, v_org, p->>'workflow_id');
     INSERT INTO request (id, org_id, run_id, kind, status, payload, actor, idempotency_key, body_sha256,
@@ -69,6 +99,7 @@ DECLARE
     v_org uuid := (p->>'org_id')::uuid;
     v_run uuid := (p->>'run_id')::uuid;
     r record;
+    q record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     SELECT status, event_seq, workflow_run_id, cancel_requested_at, started_at, settings, base_tree, pipeline_version_id
@@ -76,6 +107,17 @@ BEGIN
     IF NOT FOUND THEN
         RETURN '{"missing": true}';
     ELSIF r.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN
+        -- Something was asked of a run that had ended: it says so on the request.
+        FOR q IN SELECT id, kind, actor FROM request
+                  WHERE run_id = v_run AND status IN ('recorded', 'sent') ORDER BY created_at
+        LOOP
+            UPDATE request SET status = 'refused', problem = p->>'ended_problem', settled_at = t WHERE id = q.id;
+            UPDATE run SET event_seq = event_seq + 1 WHERE id = v_run;
+            INSERT INTO run_event (run_id, seq, org_id, type, at, actor, data)
+            SELECT v_run, event_seq, v_org, 'request.refused', t, q.actor,
+                   jsonb_build_object('request_id', q.id, 'kind', q.kind, 'problem', p->'ended_problem')
+              FROM run WHERE id = v_run;
+        END LOOP;
         RETURN jsonb_build_object('closed', r.status);
     END IF;
     IF r.status = 'QUEUED' THEN
@@ -175,6 +217,10 @@ BEGIN
     END IF;
     IF v_problem IS NULL AND p->>'kind' = 'cancel' AND r.cancel_requested_at IS NOT NULL THEN
         SELECT id, status INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' ORDER BY created_at LIMIT 1;
+        RETURN jsonb_build_object('request_id', q.id, 'status', q.status);
+    END IF;
+    SELECT id, status INTO q FROM request WHERE id = v_request;
+    IF FOUND THEN
         RETURN jsonb_build_object('request_id', q.id, 'status', q.status);
     END IF;
     INSERT INTO request (id, org_id, run_id, kind, status, payload, actor, problem, created_at, settled_at)

@@ -1,0 +1,102 @@
+"""Connections to the record, as the role under row-level security.
+
+Two ways in. `one` runs a single statement on an autocommit connection: the functions of the protocol, which set the
+organization themselves. `organization` opens a transaction for one organization, for everything else.
+"""
+
+import select
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import Unavailable
+
+Connection = AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Connection]
+
+CONNECT_SECONDS = 5.0
+"""How long a caller waits for a connection before it is told that the database is away."""
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
+
+
+class Database:
+    """`pool` gives autocommit connections."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def one(self, statement: LiteralString, *arguments: object) -> Any:
+        """First column of the first row; None when there is none. Tried once more when the connection was dead, so
+        the statement must bear being repeated. Raises Unavailable."""
+        try:
+            return await self._one(statement, arguments)
+        except PoolTimeout as error:
+            raise away(error) from error
+        except AWAY:
+            pass
+        try:
+            return await self._one(statement, arguments)
+        except AWAY as error:
+            raise away(error) from error
+
+    async def _one(self, statement: LiteralString, arguments: Sequence[object]) -> Any:
+        async with self.pool.connection() as connection:
+            row = await (await connection.execute(statement, arguments, prepare=True)).fetchone()
+            return row[0] if row else None
+
+    @asynccontextmanager
+    async def organization(self, org_id: UUID) -> AsyncIterator[Connection]:
+        """A transaction that sees and writes this organization alone. Raises Unavailable."""
+        async with self.system() as connection:
+            await connection.execute("SELECT set_config('app.org_id', %s, true)", (str(org_id),))
+            yield connection
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[Connection]:
+        """A transaction on the system tables; tenant tables are empty for it. Raises Unavailable."""
+        try:
+            async with self.pool.connection() as connection, connection.transaction():
+                yield connection
+        except AWAY as error:
+            raise away(error) from error
+
+
+@asynccontextmanager
+async def open_database(url: str, *, max_connections: int = 10, name: str = "millwright") -> AsyncIterator[Database]:
+    """Opens the pool without waiting: a database that is away is told by the first call (Unavailable)."""
+    pool = AsyncConnectionPool[Connection](
+        url,
+        connection_class=AsyncConnection[TupleRow],
+        min_size=1,
+        max_size=max_connections,
+        kwargs={"autocommit": True, "application_name": name},
+        check=_still_there,
+        timeout=CONNECT_SECONDS,
+        reconnect_timeout=1.0,
+        open=False,
+    )
+    await pool.open(wait=False)
+    try:
+        yield Database(pool)
+    finally:
+        await pool.close()
+
+
+def away(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"PostgreSQL did not answer: {error}", hint="It is tried again; `millwright doctor` says whether it runs."
+    )
+
+
+async def _still_there(connection: Connection) -> None:
+    """An idle connection with something to read was closed by the server (or has a notice waiting): look, so that a
+    restart of the server costs no caller an error. No round trip in the usual case."""
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    if poller.poll(0):
+        await connection.execute("")
