@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 a run failed, 2 wrong usage, 3 something is unreachable, 4 r
 
 import typer
 
+from cli.commands import pipeline, run
 from cli.stack import commands as stack
 
 app = typer.Typer(
@@ -14,7 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 stack.register(app)
-# Families under cli/commands/ register here: run, pipeline, demo, ...
+app.add_typer(run.app)
+app.add_typer(pipeline.app)
 
 
 def main() -> None:
