@@ -1,32 +1,75 @@
-"""`python -m adapters.store migrate`: brings the database to the newest schema and prints one JSON line."""
+"""`python -m adapters.store migrate`: brings the database to the newest schema, sets up the first organization, and
+prints one JSON line. Secrets are in it only when they were made now."""
 
 import argparse
+import asyncio
 import json
 import sys
 
 from pydantic import ValidationError
 
+from adapters.store.bootstrap import Bootstrapped, Wanted, bootstrap
+from adapters.store.database import open_database
 from adapters.store.migrate import migrate
 from adapters.store.settings import StoreSettings
 from domain.errors import MillwrightError
+from domain.models.policy import ProviderKind, ProviderSettings
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m adapters.store")
-    commands = parser.add_subparsers(dest="command", required=True)
-    step = commands.add_parser("migrate", help="bring the database to the newest schema")
-    step.add_argument("--to", default="head", help="a revision, or down:<revision> for a step down")
-    asked = parser.parse_args(argv)
+    asked = _parser().parse_args(argv)
+    made: Bootstrapped | None = None
     try:
         settings = StoreSettings()
         revision = migrate(settings.admin_database_url, settings.database_url, asked.to)
+        if not asked.schema_only and asked.to == "head":
+            made = asyncio.run(_bootstrap(settings.database_url, _wanted(asked)))
     except ValidationError as error:
-        names = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-        return _fail(f"Not set: {names}.", "Give PostgreSQL addresses: postgresql://user:password@host:port/database")
+        problems = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'input'}: {p['msg']}" for p in error.errors())
+        return _fail(f"Wrong or missing settings: {problems}", "Give the names above; `--help` lists the arguments.")
     except MillwrightError as error:
         return _fail(error.message, error.hint)
-    _say(event="store.migrated", revision=revision)
+    _say(event="store.migrated", revision=revision, **(made.model_dump(mode="json") if made else {}))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m adapters.store")
+    commands = parser.add_subparsers(dest="command", required=True)
+    step = commands.add_parser("migrate", help="bring the database to the newest schema; set up what is missing")
+    step.add_argument("--to", default="head", help="a revision, or down:<revision> for a step down")
+    step.add_argument("--schema-only", action="store_true", help="set up no organization")
+    step.add_argument("--organization", default="default")
+    step.add_argument("--login", default="admin", help="login of the first admin")
+    step.add_argument("--reissue", action="store_true", help="make a new key and password: the old ones are lost")
+    step.add_argument("--provider", help="name of an OpenAI-compatible provider to allow")
+    step.add_argument("--provider-url", help="its base URL")
+    step.add_argument("--provider-credential", help="reference to its key: env:NAME or file:PATH")
+    step.add_argument("--default-model", help="provider:model for every role")
+    return parser
+
+
+def _wanted(asked: argparse.Namespace) -> Wanted:
+    provider = None
+    if asked.provider:
+        provider = ProviderSettings(
+            name=asked.provider,
+            kind=ProviderKind.OPENAI_COMPATIBLE,
+            base_url=asked.provider_url,
+            credential=asked.provider_credential,
+        )
+    return Wanted(
+        organization=asked.organization,
+        login=asked.login,
+        provider=provider,
+        default_model=asked.default_model,
+        reissue=asked.reissue,
+    )
+
+
+async def _bootstrap(url: str, wanted: Wanted) -> Bootstrapped:
+    async with open_database(url, max_connections=2) as database:
+        return await bootstrap(database, wanted)
 
 
 def _fail(message: str, hint: str) -> int:
