@@ -6,7 +6,7 @@
 import asyncio
 from pathlib import Path
 
-from adapters.providers.script import Script, ScriptedReply, load_script
+from adapters.providers.script import Script, ScriptedError, ScriptedReply, load_script
 from domain.errors import InvalidInput
 from domain.models.messages import CallRefused, ModelReply, ModelRequest
 from domain.models.policy import ProviderSettings
@@ -84,16 +84,19 @@ class ScriptedProvider:
         if reply.delay_seconds:
             await asyncio.sleep(reply.delay_seconds)
         if reply.error is not None:
-            raise CallRefused(
-                PhaseError(
-                    kind=reply.error.kind,
-                    message=reply.error.message or f"Script `{request.model}` answers with {reply.error.kind.value}.",
-                    hint="The script says so.",
-                    retry_after_seconds=reply.error.retry_after_seconds,
-                )
-            )
+            raise CallRefused(scripted_failure(request.model, reply.error))
         return ModelReply(
             text=reply.body,
             usage=(reply.usage or script.usage).as_usage(),
             model_answered=script.model_answered or request.model,
         )
+
+
+def scripted_failure(name: str, error: ScriptedError) -> PhaseError:
+    """The failure that a reply of script `name` stands for."""
+    return PhaseError(
+        kind=error.kind,
+        message=error.message or f"Script `{name}` answers with {error.kind.value}.",
+        hint="The script says so.",
+        retry_after_seconds=error.retry_after_seconds,
+    )

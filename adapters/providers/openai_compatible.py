@@ -1,0 +1,166 @@
+"""Any endpoint that speaks OpenAI's chat completions; the wire format is pydantic-ai's."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import httpx2
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletion
+from pydantic_ai.direct import model_request
+from pydantic_ai.messages import ModelMessage, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
+from pydantic_ai.messages import ModelRequest as WireRequest
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
+from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.profiles.openai import OpenAIModelProfile
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from adapters.providers.prices import OPENAI_URL
+from adapters.providers.wire import Exchange, exchange
+from adapters.providers.wire_errors import FOREIGN, from_exception, from_response, unusable
+from domain.errors import MillwrightError
+from domain.models.messages import CallRefused, ModelReply, ModelRequest, Speaker, TokenUsage
+from domain.models.policy import ProviderSettings
+from domain.runs.failure import ErrorKind, PhaseError
+from domain.secrets import SecretResolver
+
+ROLE_HEADER = "x-millwright-role"
+TURN_HEADER = "x-millwright-turn"
+"""Who speaks, and for which time in this run: what the scripted server matches by."""
+
+_PLACEHOLDER_KEY = "put in as the request leaves (adapters/providers/wire.py)"
+
+
+class OpenAICompatibleProvider:
+    """ModelProvider of ProviderKind.OPENAI_COMPATIBLE. `client` comes from adapters.providers.wire.http_client."""
+
+    def __init__(self, *, client: httpx2.AsyncClient, secrets: SecretResolver) -> None:
+        self._client = client
+        self._secrets = secrets
+
+    async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply:
+        what = f"{settings.name}:{request.model}"
+        headers = {ROLE_HEADER: _header(request.role), TURN_HEADER: str(request.turn)}
+        if settings.credential is not None:
+            headers["authorization"] = f"Bearer {self._key(settings.credential, what)}"
+        refused: CallRefused | None = None
+        with exchange(headers) as seen:
+            try:
+                model = _model(self._client, settings.base_url or OPENAI_URL, request.model)
+                response = await model_request(
+                    model,
+                    _messages(request),
+                    model_settings=_settings(request),
+                    model_request_parameters=_parameters(request),
+                )
+            except FOREIGN as error:
+                refused = from_exception(error, what, seen)
+        if refused is not None:
+            raise refused
+        return _reply(response, seen, what)
+
+    def _key(self, reference: str, what: str) -> str:
+        problem: MillwrightError | None = None
+        try:
+            return self._secrets.resolve(reference)
+        except MillwrightError as error:
+            problem = error
+        raise CallRefused(
+            PhaseError(
+                kind=ErrorKind.MISSING_CREDENTIAL,
+                message=f"`{what}` has no usable credential: {problem.message}",
+                hint=problem.hint or f"Put the key behind `{reference}` where the worker runs.",
+            )
+        )
+
+
+class _ChatModel(OpenAIChatModel):
+    """Usage is read from the body by us: an answer is not thrown away because a server counts less than OpenAI."""
+
+    def _validate_completion(self, response: ChatCompletion) -> Any:
+        response.usage = None
+        return super()._validate_completion(response)
+
+
+@lru_cache(maxsize=256)
+def _model(client: httpx2.AsyncClient, base_url: str, name: str) -> OpenAIChatModel:
+    """Holds no credential, so one serves every organization. Only OpenAI itself wants `max_completion_tokens`."""
+    sdk = AsyncOpenAI(base_url=base_url, api_key=_PLACEHOLDER_KEY, http_client=client, max_retries=0)
+    profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=base_url == OPENAI_URL)
+    return _ChatModel(name, provider=OpenAIProvider(openai_client=sdk), profile=profile)
+
+
+def _messages(request: ModelRequest) -> list[ModelMessage]:
+    messages: list[ModelMessage] = []
+    for message in request.messages:
+        match message.speaker:
+            case Speaker.ASSISTANT:
+                messages.append(ModelResponse(parts=[TextPart(content=message.text)]))
+            case Speaker.SYSTEM:
+                messages.append(WireRequest(parts=[SystemPromptPart(content=message.text)]))
+            case Speaker.USER:
+                messages.append(WireRequest(parts=[UserPromptPart(content=message.text)]))
+    return messages
+
+
+def _settings(request: ModelRequest) -> OpenAIChatModelSettings:
+    settings = OpenAIChatModelSettings(max_tokens=request.max_output_tokens, timeout=request.timeout_seconds)
+    if request.seed is not None:
+        settings["seed"] = request.seed
+    return settings
+
+
+def _parameters(request: ModelRequest) -> ModelRequestParameters:
+    if request.json_schema is None:
+        return ModelRequestParameters()
+    return ModelRequestParameters(
+        output_mode="native",
+        output_object=OutputObjectDefinition(json_schema=request.json_schema, name="answer"),
+    )
+
+
+def _reply(response: ModelResponse, seen: Exchange, what: str) -> ModelReply:
+    """Raises CallRefused when the response carries an error, was filtered, or has no text."""
+    reply = ModelReply(
+        text="".join(part.content for part in response.parts if isinstance(part, TextPart)),
+        usage=_usage(seen.body or ""),
+        model_answered=response.model_name,
+        provider_response_id=response.provider_response_id,
+    )
+    refused = from_response(what, seen, reply)
+    if refused is not None:
+        raise refused
+    if response.finish_reason == "content_filter":
+        raise unusable(ErrorKind.CONTENT_FILTERED, what, "refused to answer, or a filter cut its answer", reply)
+    if not reply.text:
+        raise unusable(ErrorKind.MALFORMED_RESPONSE, what, "answered without any text", reply)
+    return reply
+
+
+def _usage(body: str) -> TokenUsage:
+    """What the response itself says; the library would make 0 of what is missing."""
+    parsed = json.loads(body, parse_float=Decimal)
+    usage = parsed.get("usage") if isinstance(parsed, dict) else None
+    if not isinstance(usage, dict):
+        return TokenUsage()
+    details = usage.get("prompt_tokens_details")
+    cost = usage.get("cost")
+    return TokenUsage(
+        tokens_in=_count(usage, "prompt_tokens"),
+        tokens_out=_count(usage, "completion_tokens"),
+        tokens_cached=_count(details, "cached_tokens") if isinstance(details, dict) else None,
+        billed_usd=Decimal(cost) if isinstance(cost, int | Decimal) and not isinstance(cost, bool) else None,
+    )
+
+
+def _count(usage: Mapping[str, object], name: str) -> int | None:
+    value = usage.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _header(text: str) -> str:
+    """A role as a header can carry it."""
+    return "".join(char for char in text if char.isascii() and char.isprintable())[:100]
