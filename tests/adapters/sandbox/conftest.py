@@ -53,10 +53,10 @@ class Bench:
         self.live.append(text)
 
     async def run(
-        self, what: str | tuple[str, ...], *, on_output: Callable[[str], Awaitable[None]] | None = None, **fields: Any
+        self, what: str | tuple[str, ...], *, on_output: Callable[[str], Awaitable[None]] | None = None, **given: Any
     ) -> CommandResult:
         name, _, value = self.token.partition("=")
-        fields = {"time_limit_seconds": 120.0, "stall_seconds": 60.0, "cwd": self.cwd} | fields
+        fields: dict[str, Any] = {"time_limit_seconds": 120.0, "stall_seconds": 60.0, "cwd": self.cwd} | given
         fields["env"] = {name: value} | fields.get("env", {})
         command = Command(argv=shell(what) if isinstance(what, str) else what, **fields)
         return await self.sandbox.run(command, on_output=on_output or self.note, should_stop=lambda: self.stop_reason)

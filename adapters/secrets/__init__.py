@@ -1,0 +1,1 @@
+"""Secret references and the one redactor."""
