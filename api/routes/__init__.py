@@ -1,0 +1,1 @@
+"""One module per noun; each route is thin: read, ask the record, answer."""

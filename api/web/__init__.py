@@ -1,0 +1,1 @@
+"""The dashboard: server-rendered pages that work without JavaScript and come alive with it."""

@@ -1,0 +1,1 @@
+"""One module per page; each gathers what the page shows and hands it to its template."""
