@@ -8,14 +8,13 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from cli.stack import temporal_binary
 from cli.stack.ports import any_free
 from cli.stack.postgres import Postgres
-from cli.stack.settings import StackSettings
 from cli.stack.temporal import TemporalServer
 from tests.support import no_skips
 from tests.support.databases import Database, make_template, new_database
 from tests.support.scratch import scratch_folder
+from tests.support.temporal_program import temporal_program
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,12 +72,7 @@ def empty_database(postgres_server: Postgres) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def temporal_server() -> Iterator[TemporalServer]:
     """A real server in memory with the local stack's settings; `.address` is host:port, `.binary` the CLI."""
-    settings = StackSettings()
-    binary = temporal_binary.find(
-        settings.state_folder / "bin", given=settings.temporal_cli, search_path=settings.search_path
-    )
-    assert binary is not None, "no `temporal` program: run `make setup`, or set TEMPORAL_CLI"
     with scratch_folder("temporal") as folder:
-        server = TemporalServer(binary=binary.path, port=any_free(), folder=folder, metrics_port=any_free())
+        server = TemporalServer(binary=temporal_program(), port=any_free(), folder=folder, metrics_port=any_free())
         with server.running():
             yield server

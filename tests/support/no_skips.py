@@ -1,4 +1,7 @@
-"""In CI a skip is a failure: what cannot run there would never be noticed. Tests of outside material are left out."""
+"""In CI a skip is a failure: what cannot run there would never be noticed.
+
+Left out are tests of outside material, and what .ci/run found impossible on its machine and said so (CI_CANNOT).
+"""
 
 import os
 
@@ -11,8 +14,10 @@ def running_in_ci() -> bool:
 
 def fail_instead_of_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turns the report of a skip into one of a failure that says why it was skipped."""
-    expected_failure = hasattr(report, "wasxfail")
-    if report.skipped and not expected_failure and "data" not in getattr(report, "keywords", ()):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    if not report.skipped or hasattr(report, "wasxfail") or "data" in getattr(report, "keywords", ()):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    impossible = os.environ.get("CI_CANNOT", "")
+    if not impossible or impossible not in reason:
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped, which is not allowed in CI: {reason}"
