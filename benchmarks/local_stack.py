@@ -3,11 +3,13 @@
 Nothing is reached but what this stack started: processes are known by pid and start time, from its `stack.json`.
 """
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,6 +129,17 @@ class LocalStack:
         with psycopg.connect(self.admin_url, connect_timeout=5, row_factory=dict_row) as connection:
             cursor = connection.execute(text, values or None)
             return cursor.fetchall() if cursor.description else []
+
+    async def ask_patiently(self, text: str, *values: object, seconds: float = 120) -> list[Row]:
+        """As `sql`, also while the database is being killed."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return await asyncio.to_thread(self.sql, text, *values)
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.3)
 
     def process(self, name: str) -> Known | None:
         """`supervisor`, `postgres`, `temporal`, `worker` or `api`, when it lives now."""

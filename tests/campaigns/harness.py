@@ -6,7 +6,7 @@ that is continued, never starts one twice.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +76,22 @@ class Runs:
     """Runs the jobs, `at_once` of them at any time."""
 
     def __init__(
-        self, stack: LocalStack, results: Results, *, at_once: int = AT_ONCE, run_seconds: float = 900.0
+        self,
+        stack: LocalStack,
+        results: Results,
+        *,
+        at_once: int = AT_ONCE,
+        run_seconds: float = 900.0,
+        before_start: Callable[[int], Awaitable[None]] | None = None,
+        while_running: Callable[[Job, UUID], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
+        """`before_start` holds a run back (it gets the number of those started before); `while_running` may do
+        something to it."""
         self._stack = stack
         self._results = results
+        self._before_start = before_start
+        self._while_running = while_running
+        self._count = 0
         self._slots = asyncio.Semaphore(at_once)
         self._run_seconds = run_seconds
         self._waiting: dict[UUID, asyncio.Future[Row]] = {}
@@ -99,8 +111,15 @@ class Runs:
         if known is not None:
             return known
         async with self._slots:
+            if self._before_start is not None:
+                await self._before_start(self._count)
+            self._count += 1
             try:
-                ended = await self._end(job, await start(self._stack, job))
+                run_id = await start(self._stack, job)
+                async with asyncio.TaskGroup() as group:
+                    if self._while_running is not None:
+                        group.create_task(self._while_running(job, run_id))
+                    ended = await self._end(job, run_id)
             except Refused as refused:
                 ended = Ended(name=job.name, run_id=None, status="REFUSED", error=str(refused))
         self._results.add(ended)
@@ -142,19 +161,25 @@ class Runs:
 
 async def start(stack: LocalStack, job: Job) -> UUID:
     """Raises Refused with the API's words."""
+    return UUID((await ask(stack, "/runs", job.body, key=f"start {job.name}"))["run_id"])
+
+
+async def ask(stack: LocalStack, path: str, body: dict[str, Any], *, key: str) -> dict[str, Any]:
+    """POST under an idempotency key, again and again while the API is away. Raises Refused with the API's words."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             async with stack.api() as api:
-                answer = await api.post("/runs", json=job.body, headers={"Idempotency-Key": f"campaign {job.name}"})
+                answer = await api.post(path, json=body, headers={"Idempotency-Key": key})
             if answer.status_code not in TRY_AGAIN:
                 break
             problem = answer.text
         except httpx.TransportError as error:
             problem = repr(error)
         if time.monotonic() > deadline:
-            raise Refused(f"{job.name} could not be started within {START_SECONDS:.0f} s: {problem}")
+            raise Refused(f"POST {path} ({key}) had no answer in {START_SECONDS:.0f} s: {problem}")
         await asyncio.sleep(POLL_SECONDS)
     if answer.is_error:
-        raise Refused(f"{job.name} was refused ({answer.status_code}): {answer.text}")
-    return UUID(answer.json()["run_id"])
+        raise Refused(f"POST {path} ({key}) was refused ({answer.status_code}): {answer.text}")
+    answered: dict[str, Any] = answer.json()
+    return answered
