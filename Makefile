@@ -36,6 +36,6 @@ bench: setup
 kill-test: setup
 	$(RUN) python -m tests.campaigns.kill_test
 
-# PROJECTS=<folder of repositories, each with a case.json>; without it, public projects from the package index.
+# PROJECTS=<folder of repositories, each with a case.json> (read from the environment); without it, public projects from the package index.
 real-projects: setup
-	$(RUN) python -m tests.campaigns.real_projects $(if $(PROJECTS),--projects "$(PROJECTS)")
+	$(RUN) python -m tests.campaigns.real_projects

@@ -5,12 +5,15 @@ from typing import Any
 
 from cli.stack.state import StateFolder, write_atomically
 
+TAKEN = ("organization", "login", "password", "api_key")
+"""Of what the migrations print."""
+
 
 def keep_credentials(folder: StateFolder, api_url: str, printed: str) -> None:
     """Take over what the migrations printed (key and password only the first time) and the API's present address."""
     known = read_credentials(folder)
     made = next((line for line in map(_object, reversed(printed.splitlines())) if line and "api_key" in line), {})
-    fresh = {name: value for name, value in made.items() if value is not None and name != "event"}
+    fresh = {name: made[name] for name in TAKEN if made.get(name) is not None}
     write_atomically(folder.credentials_file, json.dumps({**known, **fresh, "api_url": api_url}, indent=2))
 
 

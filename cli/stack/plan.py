@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from cli.stack.credentials import keep_credentials
+from cli.stack.credentials import keep_credentials, read_credentials
 from cli.stack.ports import LOOPBACK, first_free
 from cli.stack.postgres import Postgres
 from cli.stack.process import Record, Service, read_record
@@ -136,6 +136,8 @@ class _Parts:
 
     def migrations(self, admin_url: str, api_url: str) -> Step:
         command = ["-m", "adapters.store", "migrate"]
+        if self.settings.database_url is None and "api_key" not in read_credentials(self.folder):
+            command.append("--reissue")  # it was made and lost; in a database of the user's own others may hold it
         service = self._service("migrate", command, extra={"MILLWRIGHT_ADMIN_DATABASE_URL": admin_url})
         return Step(
             service=service,
