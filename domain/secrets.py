@@ -9,7 +9,7 @@ class SecretResolver(Protocol):
     def resolve(self, reference: str) -> str:
         """The value behind `env:NAME` or `file:PATH`; never empty.
 
-        Raises InvalidInput for a reference of another form, and NotFound when there is no such variable or
-        file, or it is empty. Both name the reference, never a value.
+        Raises InvalidInput for what is no reference, and PhaseFailure (`missing_credential`) for one that leads to
+        nothing. Neither carries a value.
         """
         ...

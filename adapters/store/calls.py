@@ -1,17 +1,16 @@
 """CallLedger over PostgreSQL: begin_call and end_call are one statement each (migrations/sql/calls_0001)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
+from uuid6 import uuid7
 
-from domain.errors import Unavailable
+from adapters.store.database import AWAY, Pool, away
 from domain.models.messages import CallScope, CallTimes, ModelReply
 from domain.models.policy import Policy
 from domain.models.ports import (
@@ -28,8 +27,6 @@ from domain.models.ports import (
 from domain.runs.failure import PhaseError
 from domain.runs.words import StepStatus
 
-Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
-
 _BEGIN = "SELECT * FROM begin_call(" + ", ".join(["%s"] * 22) + ")"
 _END = "SELECT end_call(" + ", ".join(["%s"] * 17) + ")"
 _RENEW = "SELECT renew_call(%s, %s, %s, %s, %s)"
@@ -41,9 +38,10 @@ _FOREIGN_TEXT_LIMIT = 500
 class PostgresCallLedger:
     """`pool` gives autocommit connections of the role under row-level security; `worker` names this process."""
 
-    def __init__(self, pool: Pool, *, worker: str) -> None:
+    def __init__(self, pool: Pool, *, worker: str, step_ids: Callable[[], UUID] = uuid7) -> None:
         self._pool = pool
         self._worker = worker
+        self._step_ids = step_ids
 
     async def policy(self, org_id: UUID) -> Policy:
         """Version 0, which allows nothing, where the organization has none yet."""
@@ -53,7 +51,7 @@ class PostgresCallLedger:
     async def begin_call(
         self, scope: CallScope, terms: CallTerms, *, waited_seconds: Callable[[], float]
     ) -> BeginOutcome:
-        call = BegunCall(step_id=uuid4(), token=uuid4(), model=f"{terms.provider}:{terms.model}")
+        call = BegunCall(step_id=self._step_ids(), token=uuid4(), model=f"{terms.provider}:{terms.model}")
         row = await self._one(
             _BEGIN,
             lambda: (
@@ -139,19 +137,15 @@ class PostgresCallLedger:
         return bool(row and row[0])
 
     async def _one(self, statement: str, parameters: Callable[[], tuple[object, ...]]) -> TupleRow | None:
-        with _unavailable():
-            async with self._pool.connection() as connection:
-                return await (await connection.execute(statement, parameters(), prepare=True)).fetchone()
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Unavailable(
-            f"PostgreSQL did not answer: {error}", hint="It is tried again; look at `millwright doctor`."
-        ) from None
+        """Said once more when the connection was dead: every statement here bears being repeated."""
+        for may_be_dead in (True, False):
+            try:
+                async with self._pool.connection() as connection:
+                    return await (await connection.execute(statement, parameters(), prepare=True)).fetchone()
+            except AWAY as error:
+                if not may_be_dead or isinstance(error, PoolTimeout):
+                    raise away(error) from error
+        raise AssertionError("the second try returns or raises")
 
 
 def _parts(times: CallTimes) -> tuple[float, float, float]:

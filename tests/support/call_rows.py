@@ -7,9 +7,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool
 
-from adapters.store.calls import Pool
+from adapters.store.database import Pool, open_database
 from domain.models.messages import CallScope
 from domain.models.policy import Policy
 from tests.support.databases import Database
@@ -17,11 +16,9 @@ from tests.support.databases import Database
 
 @asynccontextmanager
 async def call_pool(database: Database, size: int = 8) -> AsyncIterator[Pool]:
-    """Autocommit connections of the role under row-level security."""
-    async with AsyncConnectionPool(
-        database.app_url, min_size=1, max_size=size, kwargs={"autocommit": True}, open=False
-    ) as pool:
-        yield pool
+    """The pool of production: autocommit connections of the role under row-level security."""
+    async with open_database(database.app_url, max_connections=size) as opened:
+        yield opened.pool
 
 
 class Rows:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from activities.models.calls import ModelCalls
 from adapters.providers.prices import GenaiPrices
-from adapters.store.calls import Pool, PostgresCallLedger
+from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Pool
 from domain.artifacts.ports import ArtifactStore
 from domain.errors import NotFound, Unavailable
 from domain.failpoints import Point

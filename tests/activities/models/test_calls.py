@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from adapters.providers.scripted import ScriptedProvider
-from adapters.store.calls import Pool, PostgresCallLedger
+from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Pool
 from domain.errors import Unavailable
 from domain.failpoints import Point
 from domain.models.messages import CallRefused, CallScope, ModelReply, ModelRequest, TokenUsage

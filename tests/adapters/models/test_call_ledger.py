@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.store.calls import Pool, PostgresCallLedger
+from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Pool
 from domain.errors import Unavailable
 from domain.models.messages import CallScope, CallTimes, ModelReply, TokenUsage
 from domain.models.policy import Policy, ProviderKind, ProviderSettings
@@ -208,6 +209,30 @@ async def test_end_call_may_be_said_twice(ledger: PostgresCallLedger, rows: Rows
         "SELECT sum(cost_usd) FROM usage_counter WHERE org_id = %s AND scope LIKE 'money/%%'", scope.org_id
     )
     assert spent == [(Decimal(3),)]
+
+
+async def test_begin_call_may_be_said_twice(rows: Rows, pool: Pool) -> None:
+    """A connection that dies between commit and answer: the same call is begun, not a second one."""
+    org = rows.organization(POLICY)
+    for scope in (rows.scope(org), _alone(rows, org)):
+        id_of_both = uuid4()
+        ledger = PostgresCallLedger(pool, worker="test", step_ids=[id_of_both, id_of_both].pop)
+        first = await _begun(ledger, scope, requests_per_minute=10)
+        assert (await _begun(ledger, scope, requests_per_minute=10)).step_id == first.step_id
+        assert rows.run("SELECT status FROM step WHERE id = %s", first.step_id) == [("running",)]
+    assert rows.run("SELECT sum(requests) FROM usage_counter WHERE org_id = %s", org) == [(2,)]
+
+
+async def test_a_dead_connection_costs_the_caller_nothing(
+    ledger: PostgresCallLedger, rows: Rows, module_database: Database
+) -> None:
+    org = rows.organization(POLICY)
+    await _begun(ledger, _alone(rows, org))
+    rows.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'millwright_app' AND datname = %s",
+        module_database.name,
+    )
+    await _begun(ledger, _alone(rows, org))
 
 
 async def test_the_policy_version_is_compared_and_the_new_one_comes_back(

@@ -34,6 +34,12 @@ DECLARE
 BEGIN
     PERFORM set_config('app.org_id', p_org::text, true);
 
+    PERFORM 1 FROM step WHERE id = p_step;
+    IF FOUND THEN
+        o_outcome := 'begun';  -- said before: the first answer to it was lost on its way
+        RETURN;
+    END IF;
+
     IF p_execution IS NOT NULL THEN
         PERFORM 1 FROM execution WHERE id = p_execution AND status = 'running';
         IF NOT FOUND THEN
