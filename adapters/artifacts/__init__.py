@@ -1,0 +1,1 @@
+"""Bodies by content, in a folder or a bucket."""
