@@ -14,6 +14,7 @@ from pathlib import Path
 from adapters.workspace import failures
 from adapters.workspace.git import Git
 from adapters.workspace.globs import matching
+from adapters.workspace.mtimes import later
 from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind
 
@@ -122,14 +123,19 @@ def _put(worktree: Path, parts: list[str], text: str) -> None:
     with _folder_of(worktree, parts, create=True) as folder:
         name, temporary = parts[-1], f".millwright-{secrets.token_hex(8)}"
         try:
-            mode = stat.S_IMODE(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+            old = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
-            mode = 0o644
+            old = None
+        mode = stat.S_IMODE(old.st_mode) if old else 0o644
         try:
             opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
             with os.fdopen(opened, "wb") as file:
                 os.fchmod(file.fileno(), mode)
                 file.write(body)
+                file.flush()
+                times = later(old, os.fstat(file.fileno())) if old else None
+                if times is not None:
+                    os.utime(file.fileno(), ns=times)
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):

@@ -2,15 +2,17 @@
 
 from adapters.workspace import failures
 from adapters.workspace.git import Git
+from adapters.workspace.mtimes import moved_on
 from domain.runs.failure import ErrorKind
 
 
 def apply(git: Git, patch: str) -> None:
     """Raises PhaseFailure(invalid_output) with git's words. Models miscount the lines of a hunk: that is forgiven."""
     body = (patch if patch.endswith("\n") else patch + "\n").encode(errors="replace")
-    applied = git.try_run("apply", "--whitespace=nowarn", "-", stdin=body)
-    if applied.code != 0 and "corrupt patch" in applied.stderr:
-        applied = git.try_run("apply", "--whitespace=nowarn", "--recount", "-", stdin=body)
+    with moved_on(git.folder, _names(git, body)):
+        applied = git.try_run("apply", "--whitespace=nowarn", "-", stdin=body)
+        if applied.code != 0 and "corrupt patch" in applied.stderr:
+            applied = git.try_run("apply", "--whitespace=nowarn", "--recount", "-", stdin=body)
     if applied.code == 0:
         return
     cause = failures.from_git("apply", git.folder, applied.stderr)
@@ -22,3 +24,9 @@ def apply(git: Git, patch: str) -> None:
         excerpt=applied.stderr,
         hint="Make a unified diff against the files as they are now, with paths from the root of the repository.",
     )
+
+
+def _names(git: Git, patch: bytes) -> list[str]:
+    """Files that the patch changes, as far as git can read it."""
+    told = git.try_run("apply", "--numstat", "--recount", "-z", "-", stdin=patch).paths
+    return [entry.rpartition("\t")[2] for entry in told]

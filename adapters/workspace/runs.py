@@ -28,13 +28,13 @@ def locked(git: Git, place: RunPlace) -> Iterator[Git]:
 
 @contextlib.contextmanager
 def opened(git: Git, place: RunPlace, known: KnownTrees) -> Iterator[Worktree]:
-    """Raises PhaseFailure(workspace) when the run has no worktree."""
+    """Raises PhaseFailure(internal: it is tried again from `prepare`) when the run has no worktree."""
     with locked(git, place) as git:
         if not exists(place):
             raise failures.failure(
-                ErrorKind.WORKSPACE,
+                ErrorKind.INTERNAL,
                 f"The run has no worktree at {place.worktree}",
-                hint="It is made by `prepare`, and reclaimed when a run has finished: retry the run.",
+                hint="It was reclaimed meanwhile, or removed; the phase is tried again, which makes it anew.",
             )
         yield Worktree(git, place, known)
 

@@ -18,6 +18,8 @@ from adapters.workspace.clone import guard_config
 from adapters.workspace.folders import make_accessible, remove_folder
 from adapters.workspace.git import Git, Output
 from adapters.workspace.layout import RunPlace
+from adapters.workspace.mtimes import moved_on
+from adapters.workspace.trees import changed_files
 from domain.base import Frozen
 from domain.runs.failure import ErrorKind
 
@@ -103,14 +105,16 @@ class Worktree:
 
     def make_equal(self, tree: str) -> None:
         """Ignored files stay, other untracked ones go. Does nothing when the worktree is that tree already."""
-        if self._stage().code == 0 and self._written_tree() == tree:
+        there = self._written_tree() if self._stage().code == 0 else None
+        if there == tree:
             if not private_git.is_whole(self._folder):
                 self.renew_private_git()
             return
         self._begin()
-        self._read_tree(tree)
-        # Files that the old .gitignore hid, empty folders, nested repositories: what read-tree does not see.
-        self._twice_if_denied("clean", "-ffdq")
+        with moved_on(self._folder, changed_files(self.git, there, tree) if there else ()):
+            self._read_tree(tree)
+            # Files that the old .gitignore hid, empty folders, nested repositories: what read-tree does not see.
+            self._twice_if_denied("clean", "-ffdq")
         self._end(tree)
         self.renew_private_git()
 

@@ -132,3 +132,21 @@ async def test_read_files_names_what_does_not_fit(run: Run) -> None:
     assert "5,000 bytes" in found["b.txt"]
     assert found["c.txt"] == "small\n"
     assert await run.workspaces.read_files(*run.ids, ["*.txt"], limit_bytes=10) == {}
+
+
+async def test_a_change_is_a_second_later_than_what_was_built_from_the_file(run: Run) -> None:
+    """Python reuses bytecode by size and whole second: a fix of equal length within the second must not meet it."""
+    path, times = run.path / "src/calc.py", []
+    broken, base = path.read_text(), await run.snapshot("broken")
+    await run.workspaces.write_files(*run.ids, {"src/calc.py": broken})
+    for number in range(3):
+        times.append(int(path.stat().st_mtime))
+        await run.workspaces.write_files(*run.ids, {"src/calc.py": broken.replace("-", "+*"[number % 2])})
+        times.append(int(path.stat().st_mtime))
+        await run.restore(base)
+        times.append(int(path.stat().st_mtime))
+        await run.workspaces.apply_patch(*run.ids, PATCH.partition("diff --git a/new.txt")[0])
+        assert await run.snapshot(f"{number}") != base
+    assert times == sorted(set(times))
+    await run.restore(base)
+    assert await run.snapshot() == base

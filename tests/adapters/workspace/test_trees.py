@@ -7,7 +7,7 @@ import pytest
 
 from adapters.workspace import GitWorkspaces
 from domain.errors import InvalidInput, PhaseFailure
-from domain.runs.failure import ErrorKind
+from domain.runs.failure import ErrorKind, FailureClass
 from tests.adapters.workspace.conftest import Run, UserRepo, git
 
 
@@ -246,7 +246,7 @@ async def test_the_empty_tree(run: Run) -> None:
 async def test_without_a_worktree_it_says_what_to_do(workspaces: GitWorkspaces, user_repo: UserRepo) -> None:
     with pytest.raises(PhaseFailure, match="no worktree") as failure:
         await Run(workspaces, user_repo).snapshot()
-    assert "retry" in failure.value.error.hint
+    assert failure.value.error.failure_class is FailureClass.INFRASTRUCTURE, "a retry prepares it again"
 
 
 async def test_a_lost_or_torn_index_is_made_anew(run: Run) -> None:
