@@ -5,7 +5,7 @@ Exit codes: 0 ok, 1 a run failed, 2 wrong usage, 3 something is unreachable, 4 r
 
 import typer
 
-from cli.commands import pipeline, run
+from cli.commands import demo, pipeline, run
 from cli.stack import commands as stack
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 stack.register(app)
+app.command()(demo.demo)
 app.add_typer(run.app)
 app.add_typer(pipeline.app)
 

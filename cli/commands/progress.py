@@ -5,6 +5,9 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from domain.base import Frozen
 from domain.pipelines.spec import PhaseKind
@@ -40,9 +43,14 @@ class Tone(StrEnum):
     QUOTE = "quote"
 
 
+def clean(text: str) -> str:
+    """Without control characters: what a command or provider prints must not steer the terminal."""
+    return "".join(char for char in text.expandtabs() if char.isprintable())
+
+
 class Line(Frozen):
     tone: Tone
-    text: str
+    text: Annotated[str, AfterValidator(clean)]
 
 
 class Progress:
@@ -119,9 +127,8 @@ def _usage(attempt: AttemptView) -> list[str]:
 
 
 def shown_lines(text: str, limit: int) -> list[str]:
-    """The last lines, without control characters: a command's output must not steer the terminal."""
-    clean = ["".join(c for c in line if c.isprintable()).rstrip() for line in text.expandtabs().splitlines()]
-    kept = [line for line in clean if line]
+    """The last lines that are not empty."""
+    kept = [line for raw in text.splitlines() if (line := clean(raw).rstrip())]
     return [f"  │ {line}" for line in kept[-limit:]]
 
 
@@ -129,14 +136,13 @@ def ending(view: RunView) -> str:
     """The outcome in one sentence."""
     if view.outcome_kind is None:
         return view.status.value.capitalize()
-    return headline(
-        Outcome(
-            kind=view.outcome_kind,
-            detail=view.outcome_detail,
-            error=view.error,
-            protected_changed=view.protected_changed,
-        )
+    outcome = Outcome(
+        kind=view.outcome_kind,
+        detail=view.outcome_detail,
+        error=view.error,
+        protected_changed=view.protected_changed,
     )
+    return clean(headline(outcome))
 
 
 def last_commit(view: RunView) -> CommitFacts | None:
@@ -157,7 +163,7 @@ def final_lines(view: RunView, page: str) -> list[tuple[str, str]]:
     if view.error and view.error.hint and view.outcome_kind is not OutcomeKind.CANCELLED:
         lines.append(("What to do", view.error.hint))
     lines.append(("Page", page))
-    return lines
+    return [(what, clean(value)) for what, value in lines]
 
 
 def _outcome(view: RunView) -> str:
