@@ -102,6 +102,6 @@ async def _keep_running(name: str, work: Background) -> None:
     while True:
         try:
             await work()
-        except Exception:  # noqa: BLE001 - the boundary of a background task: told with its trace, then run again
+        except Exception:
             log.exception("background_failed", task=name)
         await asyncio.sleep(RESTART_SECONDS)

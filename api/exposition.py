@@ -64,7 +64,8 @@ class _Snapshot(Collector):
         size = GaugeMetricFamily("millwright_permits", "Permits that a pool has.", labels=["pool"])
         used = GaugeMetricFamily("millwright_permits_in_use", "Permits that are held now.", labels=["pool"])
         for pool in self._snapshot.pools:
-            size.add_metric([pool.name], pool.size)
+            if pool.size is not None:
+                size.add_metric([pool.name], pool.size)
             used.add_metric([pool.name], pool.in_use)
         yield size
         yield used

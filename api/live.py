@@ -14,14 +14,14 @@ from datetime import datetime
 from heapq import merge
 from uuid import UUID
 
+from api.output import ARCHIVE_FROM, Output
 from api.ports import Views, Wakeup, Wakeups
+from domain.artifacts.ports import ArtifactStore
 from domain.errors import InvalidInput
-from domain.runs.views import ChunkView, EventView
+from domain.runs.views import ChunkView, EventView, RunView
 from domain.runs.words import EventType
 
 EVENTS_AT_ONCE = 200
-CHUNKS_AT_ONCE = 8
-"""At 32 KB each, 256 KB a viewer."""
 LOOK_AGAIN_SECONDS = 5.0
 """Without a wake-up: a lost note costs this much, never an event."""
 _ID = re.compile(r"(\d{1,15})\.(\d{1,15})\.(\d{1,9})")
@@ -58,6 +58,8 @@ class Seen:
 
     position: Position
     item: EventView | ChunkView
+    anew: bool = False
+    """The viewer saw the beginning of this execution's output; from here it comes again from its first character."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,26 @@ class Stream:
     """What a stream is made of; one per process."""
 
     views: Views
+    artifacts: ArtifactStore
     wakeups: Wakeups
     stopping: asyncio.Event
     """Set at shutdown: streams end, and the browser comes back to the next process."""
 
-    async def follow(self, org_id: UUID, run_id: UUID, start: Position, *, over: bool) -> AsyncIterator[Seen]:
-        """Ends at the run's end or at shutdown; `over` says whether the run had ended when the viewer came."""
-        position = start
-        async with self.wakeups.of_run(run_id) as wakeup:
+    async def follow(self, org_id: UUID, run: RunView, start: Position) -> AsyncIterator[Seen]:
+        """Ends at the run's end or at shutdown."""
+        position, over = start, run.status.is_final
+        output = Output(self.views, self.artifacts, org_id, run)
+        await output.prepare()
+        async with self.wakeups.of_run(run.id) as wakeup:
             while not self.stopping.is_set():
-                events = await self.views.events(org_id, run_id, after=position.event, limit=EVENTS_AT_ONCE)
-                behind = (position.execution, position.chunk)
-                chunks = await self.views.chunks(org_id, run_id, after=behind, limit=CHUNKS_AT_ONCE)
-                together: Iterable[EventView | ChunkView] = merge(events, chunks, key=_moment)
+                events = await self.views.events(org_id, run.id, after=position.event, limit=EVENTS_AT_ONCE)
+                pieces = await output.after((position.execution, position.chunk))
+                together: Iterable[EventView | ChunkView] = merge(events, pieces, key=_moment)
                 for item in together:
-                    position = _after(position, item)
+                    before, position = position, _after(position, item)
                     over = _is_over(item, before=over)
-                    yield Seen(position, item)
-                if not events and not chunks:
+                    yield Seen(position, item, anew=_is_anew(before, position))
+                if not events and not pieces:
                     if over:
                         return
                     await self._wait(wakeup)
@@ -115,3 +119,8 @@ def _is_over(item: EventView | ChunkView, *, before: bool) -> bool:
     if item.type is EventType.RUN_FINISHED:
         return True
     return before and item.type is not EventType.RUN_STARTED
+
+
+def _is_anew(before: Position, now: Position) -> bool:
+    """From live chunks to the artifact within one execution."""
+    return now.execution == before.execution and 0 < before.chunk < ARCHIVE_FROM <= now.chunk

@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from api.deps import TheDeps, Viewer
 from api.live import Position, Seen
 from api.problems import documented
-from domain.runs.views import EventView, RunView
+from domain.runs.views import ChunkView, EventView, RunView
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -34,10 +34,15 @@ From = Annotated[Position, Depends(start_position)]
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse, responses=documented(404, 422))
 async def events(run: TheRun, deps: TheDeps, caller: Viewer, start: From) -> AsyncIterator[ServerSentEvent]:
-    """`event: event` carries an EventView, `event: output` a ChunkView, `event: end` says that the run is over.
-    Ids are `<event>.<execution>.<chunk>`; send the last one to go on without a gap. A comment comes every 15 s."""
+    """`event: event` carries an EventView, `event: output` a ChunkView, `event: end` says that the run is over,
+    `event: anew` that the output of one execution begins again (it was compacted while the viewer was away).
+
+    Ids are `<event>.<execution>.<chunk>`; send the last one to go on without a gap. A comment comes every 15 s.
+    """
     yield ServerSentEvent(comment="open", retry=1000)
-    async for seen in deps.stream.follow(caller.principal.org_id, run.id, start, over=run.status.is_final):
+    async for seen in deps.stream.follow(caller.principal.org_id, run, start):
+        if isinstance(seen.item, ChunkView) and seen.anew:
+            yield ServerSentEvent(event="anew", data={"execution_ordinal": seen.item.execution_ordinal})
         yield _encoded(seen)
     if not deps.stream.stopping.is_set():
         yield ServerSentEvent(event="end", data={})

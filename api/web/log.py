@@ -10,7 +10,8 @@ from uuid import UUID
 
 from markupsafe import Markup
 
-from api.live import CHUNKS_AT_ONCE, Position
+from api.live import Position
+from api.output import CHUNKS_AT_ONCE, GONE, OUTPUT
 from api.ports import Views
 from api.web.ansi import ansi_html
 from api.web.headline import place
@@ -19,8 +20,6 @@ from domain.errors import NotFound
 from domain.runs.ports import ArtifactRef
 from domain.runs.views import AttemptView, ExecutionView, RunView
 
-OUTPUT = "output"
-"""Name of the artifact that holds an attempt's whole output once it has ended."""
 BLOCK_BYTES = 12 * 1024
 PAGE_BYTES = 48 * 1024
 """Of all blocks, so that the first page stays below 100 KB; the newest blocks come first to it."""
@@ -108,7 +107,7 @@ async def _artifact_tail(artifacts: ArtifactStore, org_id: UUID, whole: Artifact
     try:
         body = await artifacts.get(org_id, whole.sha256, start=start)
     except NotFound:
-        return "[The output is no longer kept.]\n"
+        return GONE
     return body.decode("utf-8", errors="replace")
 
 

@@ -97,15 +97,18 @@ async def live(
     yield ServerSentEvent(comment="open", retry=1000)
     titles = _Titles(deps, org_id, run)
     colours: dict[int, AnsiHtml] = {}
-    async for seen in deps.stream.follow(org_id, run.id, start, over=run.status.is_final):
+    async for seen in deps.stream.follow(org_id, run, start):
         if not isinstance(seen.item, ChunkView):
             yield ServerSentEvent(event="changed", data={"seq": seen.item.seq}, id=str(seen.position))
             continue
         phase, title = await titles.of(seen.item.execution_ordinal)
         if log is not None and phase != log:
             continue
+        if seen.anew:
+            colours.pop(seen.item.execution_ordinal, None)
         renderer = colours.setdefault(seen.item.execution_ordinal, AnsiHtml())
-        data = {"block": seen.item.execution_ordinal, "title": title, "html": str(renderer.feed(seen.item.text))}
+        data: dict[str, object] = {"block": seen.item.execution_ordinal, "title": title, "anew": seen.anew}
+        data["html"] = str(renderer.feed(seen.item.text))
         yield ServerSentEvent(event="output", data=data, id=str(seen.position))
     if not deps.stream.stopping.is_set():
         yield ServerSentEvent(event="end", data={})

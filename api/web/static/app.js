@@ -82,7 +82,9 @@ function follow(log) {
   stream.addEventListener("output", (message) => {
     const data = JSON.parse(message.data);
     // The server has escaped this text and written its only tags itself (api/web/ansi.py).
-    block(log, data).insertAdjacentHTML("beforeend", data.html);
+    const lines = block(log, data);
+    if (data.anew) lines.replaceChildren();
+    lines.insertAdjacentHTML("beforeend", data.html);
     if (switchBox?.checked) window.scrollTo({ top: document.documentElement.scrollHeight });
   });
   stream.addEventListener("changed", () => document.body.dispatchEvent(new CustomEvent("run-changed")));
