@@ -24,6 +24,8 @@ async def hold(
     renew: Callable[[], Awaitable[bool]],
     timeout_seconds: float,
     what: str,
+    renew_seconds: float = _RENEW_SECONDS,
+    give_up_seconds: float = _GIVE_UP_SECONDS,
 ) -> ModelReply:
     """The provider's reply. Raises what it raises, and CallRefused `timeout` or `worker_lost` (permit gone)."""
     task = asyncio.create_task(asked)
@@ -31,7 +33,7 @@ async def hold(
     try:
         while True:
             left = started + timeout_seconds - monotonic()
-            done, _ = await asyncio.wait({task}, timeout=max(0.0, min(left, _RENEW_SECONDS)))
+            done, _ = await asyncio.wait({task}, timeout=max(0.0, min(left, renew_seconds)))
             if done:
                 return task.result()
             now = monotonic()
@@ -40,7 +42,7 @@ async def hold(
             try:
                 held = await renew()
             except Unavailable:
-                held = now < held_at + _GIVE_UP_SECONDS
+                held = now < held_at + give_up_seconds
             else:
                 held_at = now
             if not held:

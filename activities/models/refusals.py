@@ -1,8 +1,14 @@
 """What a caller gets when the record does not let a call through: closed kinds, each with the way out."""
 
+from typing import Literal
+
 from domain.errors import MillwrightError
 from domain.models.ports import CallMustWait, MoneyRefused
 from domain.runs.failure import ErrorKind, PhaseError
+
+
+_RUN_BUDGETS: dict[str, Literal["tokens", "cost"]] = {"run tokens": "tokens", "run cost_usd": "cost"}
+"""Limits of the run itself, by the name that begin_call gives them."""
 
 
 def wait(outcome: CallMustWait) -> PhaseError:
@@ -19,6 +25,7 @@ def money(outcome: MoneyRefused) -> PhaseError:
         kind=ErrorKind.QUOTA_EXHAUSTED,
         message=outcome.message,
         hint=f"Raise the limit `{outcome.limit}`, choose a cheaper model, or ask for fewer output tokens.",
+        budget=_RUN_BUDGETS.get(outcome.limit),
     )
 
 

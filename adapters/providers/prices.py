@@ -7,7 +7,7 @@ model `gpt-5-mini` does not bill what OpenAI bills.
 from functools import lru_cache
 
 from genai_prices import Usage, __version__
-from genai_prices.data_snapshot import DataSnapshot, get_snapshot
+from genai_prices.data_snapshot import get_snapshot
 
 from domain.models.policy import ProviderKind, ProviderSettings
 from domain.models.prices import Priced
@@ -21,27 +21,24 @@ OPENAI_URL = "https://api.openai.com/v1"
 class GenaiPrices:
     """PriceTable over the snapshot that is part of the locked package."""
 
-    def __init__(self) -> None:
-        self._snapshot = get_snapshot()
-
     def price(
         self, provider: ProviderSettings, model: str, *, tokens_in: int, tokens_out: int, tokens_cached: int
     ) -> Priced | None:
         if provider.kind is ProviderKind.SCRIPTED:
             return None
         url = provider.base_url or OPENAI_URL
-        if not _is_priced(self._snapshot, url, model):
+        if not _is_priced(url, model):
             return None
-        usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cache_read_tokens=tokens_cached)
-        found = self._snapshot.calc(usage, model, None, url, None)
+        usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cache_read_tokens=min(tokens_cached, tokens_in))
+        found = get_snapshot().calc(usage, model, None, url, None)
         return Priced(usd=found.total_price, version=PRICE_VERSION)
 
 
 @lru_cache(maxsize=4_096)
-def _is_priced(snapshot: DataSnapshot, url: str, model: str) -> bool:
+def _is_priced(url: str, model: str) -> bool:
     """Whether the table knows the model at this address; a miss costs a search of the whole table, so it is kept."""
     try:
-        snapshot.find_provider_model(model, None, None, url)
+        get_snapshot().find_provider_model(model, None, None, url)
     except LookupError:
         return False
     return True

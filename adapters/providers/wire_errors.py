@@ -21,8 +21,16 @@ from domain.models.provider_errors import HINTS, ErrorShape, classify
 from domain.models.retry_after import retry_after
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 
-FOREIGN = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OpenAIError, AgentRunError, UserError)
-"""Everything that the libraries raise; anything else is a defect and is told as one."""
+FOREIGN = (
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    OpenAIError,
+    AgentRunError,
+    UserError,
+    RecursionError,
+)
+"""Everything that the libraries raise (the last one on JSON too deep to read); anything else is a defect."""
 
 _NOT_SENT = (
     httpx2.ConnectError,

@@ -154,7 +154,7 @@ def classify(status: int, headers: Mapping[str, str], body: str) -> ErrorShape |
     """The kind of a response; None: it is no error. `headers` with lower-case names."""
     try:
         parsed: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if status < 300:
         return _inside_success(parsed)

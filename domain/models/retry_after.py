@@ -85,7 +85,7 @@ def _in_body(body: str) -> float | None:
         return None
     try:
         stack: list[object] = [json.loads(body)]
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     while stack:
         item = stack.pop()

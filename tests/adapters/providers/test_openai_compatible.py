@@ -168,6 +168,7 @@ async def test_codes_decide_before_the_status(provider: ModelProvider, fake: End
         (Answer(b""), ErrorKind.MALFORMED_RESPONSE, True),
         (Answer.of({}), ErrorKind.MALFORMED_RESPONSE, True),
         (Answer.of({"choices": []}), ErrorKind.MALFORMED_RESPONSE, True),
+        (Answer(b'{"a": ' * 100_000), ErrorKind.MALFORMED_RESPONSE, True),
         (Answer.of([1, 2]), ErrorKind.MALFORMED_RESPONSE, True),
         (Answer(b"\xff\xfe\x00", headers={"content-encoding": "gzip"}), ErrorKind.CONNECTION, True),
         (Answer.of({"error": {"message": "Internal Server Error", "code": 500}}), ErrorKind.SERVER_ERROR, True),
