@@ -24,6 +24,19 @@ CONNECT_SECONDS = 5.0
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
+class LivePool(Pool):
+    """Hands out no connection that the server has closed, so that its restart costs no caller an error. (The pool's own
+    `check` waits a second and more between two dead connections.)"""
+
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        while True:
+            connection = await super().getconn(timeout)
+            if connection.closed or not _closed_by_server(connection):
+                return connection
+            await connection.close()
+            await self.putconn(connection)
+
+
 class Database:
     """`pool` gives autocommit connections."""
 
@@ -69,13 +82,12 @@ class Database:
 @asynccontextmanager
 async def open_database(url: str, *, max_connections: int = 10, name: str = "millwright") -> AsyncIterator[Database]:
     """Opens the pool without waiting: a database that is away is told by the first call (Unavailable)."""
-    pool = AsyncConnectionPool[Connection](
+    pool = LivePool(
         url,
         connection_class=AsyncConnection[TupleRow],
         min_size=1,
         max_size=max_connections,
         kwargs={"autocommit": True, "application_name": name},
-        check=_still_there,
         timeout=CONNECT_SECONDS,
         reconnect_timeout=1.0,
         open=False,
@@ -93,10 +105,8 @@ def away(error: Exception) -> Unavailable:
     )
 
 
-async def _still_there(connection: Connection) -> None:
-    """An idle connection with something to read was closed by the server (or has a notice waiting): look, so that a
-    restart of the server costs no caller an error. No round trip in the usual case."""
+def _closed_by_server(connection: Connection) -> bool:
+    """An idle connection with something to read was closed by the server. No round trip."""
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
-    if poller.poll(0):
-        await connection.execute("")
+    return bool(poller.poll(0))

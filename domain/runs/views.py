@@ -242,7 +242,8 @@ class PermitView(Frozen):
 
 class PoolView(Frozen):
     name: str
-    size: int
+    size: int | None = None
+    """None: no bound of its own (a provider without a limit on concurrent calls, or one that the policy states)."""
     in_use: int
     permits: tuple[PermitView, ...] = ()
     """Those of the organization that asks; others are only counted."""

@@ -185,7 +185,7 @@ BEGIN
     ELSIF r.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN
         RETURN jsonb_build_object('closed', r.status);
     ELSIF r.cancel_requested_at IS NOT NULL THEN
-        SELECT id INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' ORDER BY created_at LIMIT 1;
+        SELECT id INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' AND status <> 'refused' ORDER BY created_at LIMIT 1;
         RETURN jsonb_build_object('request_id', q.id, 'repeated', true);
     END IF;
     INSERT INTO request (id, org_id, run_id, kind, status, payload, actor, idempotency_key, created_at)
@@ -216,7 +216,7 @@ BEGIN
         v_problem := 'The run has already ended (' || r.status || ').';
     END IF;
     IF v_problem IS NULL AND p->>'kind' = 'cancel' AND r.cancel_requested_at IS NOT NULL THEN
-        SELECT id, status INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' ORDER BY created_at LIMIT 1;
+        SELECT id, status INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' AND status <> 'refused' ORDER BY created_at LIMIT 1;
         RETURN jsonb_build_object('request_id', q.id, 'status', q.status);
     END IF;
     SELECT id, status INTO q FROM request WHERE id = v_request;
