@@ -10,7 +10,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 from cli.stack.credentials import keep_credentials, read_credentials
-from cli.stack.ports import LOOPBACK, first_free
+from cli.stack.ports import LOOPBACK, Reservations
 from cli.stack.postgres import Postgres
 from cli.stack.process import Record, Service, read_record
 from cli.stack.settings import StackSettings
@@ -33,6 +33,7 @@ class Ports:
 
     chosen: Mapping[str, int]
     moved: Mapping[str, int]
+    reservations: Reservations
 
     def __getitem__(self, name: str) -> int:
         return self.chosen[name]
@@ -49,9 +50,13 @@ def choose_ports(settings: StackSettings, folder: StateFolder) -> Ports:
     before = read_status(folder)
     kept = before.ports if before else {}
     chosen = {name: port for name, port in kept.items() if read_record(folder.lock(PORT_OWNER[name]))}
-    for name in usual.keys() - chosen.keys():
-        chosen[name] = first_free(usual[name], frozenset(chosen.values()))
-    return Ports(chosen, {name: usual[name] for name in usual if chosen[name] != usual[name]})
+    reservations = Reservations()
+    for port in chosen.values():
+        reservations.hold(port)
+    for name in usual:
+        if name not in chosen:
+            chosen[name] = reservations.first_free(usual[name])
+    return Ports(chosen, {name: usual[name] for name in usual if chosen[name] != usual[name]}, reservations)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def make_plan(settings: StackSettings, folder: StateFolder, binary: TemporalBina
             Step(
                 service=postgres.service(),
                 ready=lambda record: postgres.answers(),
-                port=postgres.port,
+                ports=(postgres.port,),
                 address=f"{LOOPBACK}:{postgres.port}",
                 prepare=postgres.prepare,
             )
@@ -102,7 +107,7 @@ def make_plan(settings: StackSettings, folder: StateFolder, binary: TemporalBina
             Step(
                 service=temporal.service(),
                 ready=lambda record: temporal.answers(),
-                port=temporal.port,
+                ports=(temporal.port, ports["temporal-ui"]),
                 address=temporal_address,
             )
         )
@@ -157,7 +162,7 @@ class _Parts:
             service=service,
             ready=lambda record: answers_health(host, port),
             after=after,
-            port=port,
+            ports=(port,),
             address=f"http://{host}:{port}",
         )
 

@@ -27,10 +27,45 @@ def accepts(port: int, host: str = LOOPBACK) -> bool:
         return False
 
 
-def first_free(preferred: int, taken: frozenset[int] = frozenset()) -> int:
-    """`preferred`, or the next free one above it that is not in `taken` (ports we have already given out)."""
+class Reservations:
+    """Ports given out but not yet listened on, held against other stacks that look for ports at the same moment.
+
+    The lock is the UDP port of the same number, which nobody here uses: the kernel gives it up when we die.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, socket.socket] = {}
+
+    def hold(self, port: int) -> bool:
+        """False when another stack (or this one, for another purpose) holds it."""
+        if port in self._held:
+            return False
+        lock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            lock.bind((LOOPBACK, port))
+        except OSError:
+            lock.close()
+            return False
+        self._held[port] = lock
+        return True
+
+    def first_free(self, preferred: int) -> int:
+        """`preferred`, or the next port above it that is free and not held; it is held from now on."""
+        port = preferred
+        while not self.hold(port := first_free(port)):
+            port += 1
+        return port
+
+    def close(self) -> None:
+        for lock in self._held.values():
+            lock.close()
+        self._held.clear()
+
+
+def first_free(preferred: int) -> int:
+    """`preferred`, or the next free one above it."""
     for port in range(preferred, min(preferred + STEPS, 65_536)):
-        if port not in taken and is_free(port):
+        if is_free(port):
             return port
     raise OSError(f"no free port between {preferred} and {preferred + STEPS} on {LOOPBACK}")
 

@@ -45,7 +45,7 @@ class Step:
     ready: Callable[[Record], bool]
     after: frozenset[str] = frozenset()
     once: bool = False
-    port: int | None = None
+    ports: tuple[int, ...] = ()
     address: str | None = None
     prepare: Callable[[], None] = lambda: None
     """Called before each start."""
@@ -152,8 +152,8 @@ class Supervisor:
         how = "ended" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         self._failed(step, "\n".join([how, *last_lines(step.service.log, offset)]))
         own_remnants = was_ready or code == ALREADY_RUNNING
-        if step.port is not None and not own_remnants and not is_free(step.port):
-            raise PortTaken(f"port {step.port} of {step.name}")
+        if not own_remnants and (taken := [port for port in step.ports if not is_free(port)]):
+            raise PortTaken(f"port {taken[0]} of {step.name}")
         return False
 
     def _failed(self, step: Step, problem: str) -> None:

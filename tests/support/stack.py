@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from cli.stack.postgres import Postgres
 from cli.stack.process import read_record
 from cli.stack.state import StackStatus, StateFolder, read_status
 from tests.support.temporal_program import temporal_program
@@ -28,19 +30,19 @@ class Stack:
     home: Path
     python: str = sys.executable
     user: str | None = None
+    temporal: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
 
     def millwright(self, *arguments: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Runs the command with an environment as after a login and `more`, and no terminal."""
-        temporal = {"TEMPORAL_CLI": str(temporal_program())}
-        given = {f"MILLWRIGHT_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
+        given = {"TEMPORAL_CLI": str(self.temporal or temporal_program())}
+        given |= {f"MILLWRIGHT_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
         return subprocess.run(
             [self.python, "-m", "cli", *arguments, "--state-dir", str(self.folder.path)],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.home),
                 "LANG": "C.UTF-8",
-                **temporal,
                 **given,
                 **(more or {}),
             },
@@ -107,3 +109,5 @@ def stack(folder: Path, home: Path, **more: object) -> Iterator[Stack]:
         yield made
     finally:
         made.millwright("down")
+        if made.folder.postgres.exists():
+            shutil.rmtree(Postgres(made.folder.postgres, 0).data, ignore_errors=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.stack.plan import choose_ports
-from cli.stack.ports import LOOPBACK, accepts, any_free, first_free, is_free
+from cli.stack.ports import LOOPBACK, Reservations, accepts, any_free, first_free, is_free
 from cli.stack.process import Service, launch, read_record, stop
 from cli.stack.settings import StackSettings
 from cli.stack.state import StackStatus, StateFolder
@@ -36,12 +36,23 @@ def test_a_taken_port_is_stepped_around() -> None:
         chosen = first_free(port)
         assert chosen > port
         assert is_free(chosen)
-        assert first_free(port, frozenset({chosen})) > chosen
+
+
+def test_a_port_that_another_stack_was_given_is_stepped_around() -> None:
+    one, two = Reservations(), Reservations()
+    preferred = any_free()
+    given = one.first_free(preferred)
+    assert is_free(given), "nobody listens on it yet"
+    assert two.first_free(preferred) > given
+    assert not two.hold(given)
+    one.close()
+    assert two.hold(given)
+    two.close()
 
 
 def test_no_free_port_is_an_error_that_names_the_range() -> None:
-    with pytest.raises(OSError, match="between 65535 and"):
-        first_free(65_535, frozenset({65_535}))
+    with pytest.raises(OSError, match="between 65536 and"):
+        Reservations().first_free(65_536)
 
 
 def test_the_usual_ports_are_taken_when_free_and_the_moved_ones_are_named(folder: StateFolder) -> None:
@@ -55,12 +66,14 @@ def test_the_usual_ports_are_taken_when_free_and_the_moved_ones_are_named(folder
     assert (ports["temporal"], ports["temporal-ui"], ports["postgres"]) == (temporal, page, postgres)
     assert ports["api"] > api
     assert ports.moved == {"api": api}
+    ports.reservations.close()
 
 
 def test_two_ports_with_the_same_usual_number_never_clash(folder: StateFolder) -> None:
     same = any_free()
     ports = choose_ports(settings(api_port=same, temporal_port=same, temporal_ui_port=same, postgres_port=same), folder)
     assert len(set(ports.chosen.values())) == 4
+    ports.reservations.close()
 
 
 def test_a_live_process_keeps_its_port(folder: StateFolder) -> None:
@@ -84,3 +97,4 @@ def test_a_live_process_keeps_its_port(folder: StateFolder) -> None:
     stop(record, KILL)
     assert ports["api"] == 4001, "it lives, and listens there"
     assert ports["postgres"] != 4002, "nobody lives there"
+    ports.reservations.close()

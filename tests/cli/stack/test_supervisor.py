@@ -143,7 +143,7 @@ async def test_a_port_that_somebody_took_asks_for_a_new_plan(tmp_path: Path) -> 
         step = Step(
             service=service(tmp_path, "server", "raise OSError('address in use')"),
             ready=lambda record: False,
-            port=other.getsockname()[1],
+            ports=(other.getsockname()[1],),
         )
         with pytest.raises(ExceptionGroup) as raised:
             await asyncio.wait_for(Supervisor([step], lambda processes: None).run(asyncio.Event()), 30)
