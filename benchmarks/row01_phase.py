@@ -1,0 +1,31 @@
+"""Row 1: a durable `model` phase against a bare Temporal activity, sequential, in milliseconds per step."""
+
+from functools import partial
+from uuid import uuid4
+
+from benchmarks.bare import BARE_QUEUE, BareWorkflow
+from benchmarks.bench import Bench, Figure, model_phases, paired, timed
+
+STEPS = 20
+ROUNDS = 15
+WARM_UP = 2
+BAR = 1.5
+PIPELINE = "bench-twenty"
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    await bench.publish(PIPELINE, model_phases(STEPS))
+    ours, bare = [], []
+    for number in range(WARM_UP + ROUNDS):
+        mine = await timed(partial(bench.run_by_hand, PIPELINE))
+        floor = await timed(partial(run_bare, bench, STEPS))
+        if number >= WARM_UP:
+            ours.append(mine / STEPS * 1000)
+            bare.append(floor / STEPS * 1000)
+    bench.check_counts(PIPELINE, runs=WARM_UP + ROUNDS, phases=STEPS)
+    mine, floor, ratio = paired(ours, bare)
+    return [Figure("1 durable phase", mine, floor, "ms", ratio, f"<= {BAR}x", ratio <= BAR)]
+
+
+async def run_bare(bench: Bench, steps: int) -> None:
+    await bench.client.execute_workflow(BareWorkflow.run, steps, id=f"bare-{uuid4()}", task_queue=BARE_QUEUE)
