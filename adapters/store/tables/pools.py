@@ -49,7 +49,8 @@ usage_counter = Table(
     info=TENANT,
     postgresql_with={"fillfactor": "50"},
 )
-"""What was used in a window: `scope` names the limit (`provider:<name>` by minute, `money` by month)."""
+"""What was used in a window: `calls/<provider>` by second, `money/<0-7>` by month, `run/<id>` for the run's life
+(migrations/sql/calls_0001)."""
 
 reservation = Table(
     "reservation",

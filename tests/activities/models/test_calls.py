@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.providers.registry import open_providers
 from adapters.providers.scripted import ScriptedProvider
 from adapters.store.calls import PostgresCallLedger
 from adapters.store.database import Pool
@@ -20,6 +21,7 @@ from domain.models.ports import INLINE_REPLY_BYTES, ModelProvider
 from domain.runs.failure import ErrorKind, PhaseError
 from tests.support.call_rows import Rows, call_pool
 from tests.support.databases import Database
+from tests.support.fake_endpoint import Answer, endpoint
 from tests.support.model_calls import PLANTED, Calling, calling, question
 
 FREE = ProviderSettings(
@@ -337,3 +339,37 @@ async def test_what_the_caller_sees_is_what_a_repeat_will_see(pool: Pool, rows: 
 def test_every_refusal_is_a_phase_error_with_a_way_out() -> None:
     error = PhaseError(kind=ErrorKind.TIMEOUT, message="late", hint="ask for less")
     assert str(CallRefused(error)) == "late" and CallRefused(error).maybe_billed is False
+
+
+async def test_the_whole_wire_path(pool: Pool, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    async with endpoint() as fake, open_providers(scripts=tmp_path, secrets=_Secrets()) as providers:
+        settings = ProviderSettings(
+            name="local",
+            kind=ProviderKind.OPENAI_COMPATIBLE,
+            base_url=fake.base_url,
+            credential="env:KEY",
+            price_in_usd_per_million=Decimal(2),
+            price_out_usd_per_million=Decimal(10),
+        )
+        given = calling(pool, providers)
+        scope = rows.scope(rows.organization(_policy(settings, monthly_usd=Decimal(1))))
+        answered = await given.calls.call(scope, "local:any/model", messages=question(), role="coder")
+        assert (answered.reply.text, answered.cost_usd) == ("hello", Decimal("0.0004"))
+        fake.answer = Answer.of({"error": {"message": f"bad key {PLANTED}"}}, 401)
+        other = scope.model_copy(update={"step_key": "other"})
+        refused = await _refused(given, other, model="local:any/model")
+        assert refused.error.kind is ErrorKind.AUTHENTICATION
+        assert PLANTED not in refused.error.model_dump_json()
+    found = rows.run("SELECT * FROM step WHERE org_id = %s", scope.org_id)
+    assert len(found) == 2 and PLANTED not in str(found)
+    assert rows.run(
+        "SELECT tokens_in, tokens_out, tokens_cached, model_asked, model_answered FROM step WHERE status = 'done'"
+        " AND org_id = %s",
+        scope.org_id,
+    ) == [(100, 20, 40, "local:any/model", "answering-model")]
+
+
+class _Secrets:
+    def resolve(self, reference: str) -> str:
+        return PLANTED

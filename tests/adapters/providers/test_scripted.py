@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from adapters.providers.script import ScriptedReply, load_script
 from adapters.providers.scripted import ScriptedProvider
 from domain.models.messages import CallRefused, Message, ModelReply, ModelRequest, Speaker, TokenUsage
 from domain.models.policy import ProviderKind, ProviderSettings
 from domain.runs.failure import ErrorKind, PhaseError
 
+ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = ProviderSettings(name="scripted", kind=ProviderKind.SCRIPTED)
 
 SCRIPT = """
@@ -141,3 +143,17 @@ async def test_bytes_that_are_not_text_and_a_folder_are_clear_errors(tmp_path: P
     (tmp_path / "folder.yaml").mkdir()
     assert "not UTF-8 YAML" in (await _refusal(tmp_path, "bytes")).message
     assert "cannot be read" in (await _refusal(tmp_path, "folder")).message
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines" / "scripts").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_script_is_valid(path: Path) -> None:
+    assert load_script(path).replies
+
+
+def test_the_documented_script_is_valid(tmp_path: Path) -> None:
+    documented = (ROOT / "docs" / "models.md").read_text().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "documented.yaml").write_text(documented)
+    script = load_script(tmp_path / "documented.yaml")
+    assert {reply.role for reply in script.replies} == {"planner", "coder", "reviewer", "judge"}
+    described = {name for name in ScriptedReply.model_fields if name != "json_value"} | {"json"}
+    assert all(f"{name}:" in documented for name in described), "docs/models.md shows every field of a reply"
