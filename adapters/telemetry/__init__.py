@@ -1,0 +1,1 @@
+"""Logs, spans and metrics: how they leave the process."""
