@@ -25,21 +25,23 @@ HASH_LETTERS = 6
 class PostgresCatalogue:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._organizations: dict[str, UUID] = {}
+        """By name or id: an organization keeps both for good."""
 
     async def organization(self, name_or_id: str) -> UUID:
         """Raises NotFound."""
-        async with self._database.system() as connection:
-            cursor = await connection.execute(
-                "SELECT id FROM organization WHERE name = %s OR id::text = %s", (name_or_id, name_or_id.lower())
+        found: UUID | None = self._organizations.get(name_or_id)
+        if found is None:
+            found = await self._database.one(
+                "SELECT id FROM organization WHERE name = %s OR id::text = %s", name_or_id, name_or_id.lower()
             )
-            row = await cursor.fetchone()
-        if row is None:
+        if found is None:
             raise NotFound(
                 f"There is no organization `{name_or_id}`.",
                 hint="Name one that exists; the local stack has `default`.",
                 field="org",
             )
-        found: UUID = row[0]
+        self._organizations[name_or_id] = found
         return found
 
     async def pipelines(self, org_id: UUID) -> Sequence[Pipeline]:
@@ -52,21 +54,17 @@ class PostgresCatalogue:
 
     async def pipeline(self, org_id: UUID, name: str) -> Pipeline | None:
         """By name (the newest version) or `name@hash`."""
-        found = await self.pipeline_version(org_id, name)
-        return found[1] if found else None
-
-    async def pipeline_version(self, org_id: UUID, name: str) -> tuple[UUID, Pipeline] | None:
-        bare, _, version = name.partition("@")
-        if "@" in name and len(version) < HASH_LETTERS:
+        version = version_named(name)
+        if version is None:
             return None
         async with self._database.organization(org_id) as connection:
             cursor = await connection.execute(
-                "SELECT id, document FROM pipeline_version WHERE name = %s AND starts_with(content_hash, %s)"
+                "SELECT document FROM pipeline_version WHERE name = %s AND starts_with(content_hash, %s)"
                 " ORDER BY published_at DESC LIMIT 1",
-                (bare, version.lower()),
+                version,
             )
             row = await cursor.fetchone()
-        return (row[0], Pipeline.model_validate(row[1])) if row else None
+        return Pipeline.model_validate(row[0]) if row else None
 
     async def publish(self, org_id: UUID, pipeline: Pipeline) -> None:
         """Makes this content the newest version of its name; the same content twice is one version."""
@@ -162,6 +160,13 @@ class PostgresCatalogue:
                 "The policy was changed at the same time.", hint="Load it again and repeat the change."
             ) from None
         return following
+
+
+def version_named(name: str) -> tuple[str, str] | None:
+    """Name and beginning of the content hash (empty: the newest) of `name` or `name@hash`; None when the hash is too
+    short to name a version."""
+    bare, at, version = name.partition("@")
+    return None if at and len(version) < HASH_LETTERS else (bare, version.lower())
 
 
 async def _policy(connection: Connection) -> Policy:

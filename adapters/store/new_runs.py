@@ -8,15 +8,14 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
-from adapters.store.catalogue import PostgresCatalogue
+from adapters.store.catalogue import HASH_LETTERS, PostgresCatalogue, version_named
 from adapters.store.database import Database
 from adapters.store.documents import arguments, document, embed
 from domain.base import Frozen
 from domain.errors import Conflict, InvalidInput
-from domain.pipelines.spec import Pipeline
 from domain.runs.ids import run_workflow_id
 from domain.runs.messages import RunStart, TaskSpec
-from domain.runs.ports import RepositoryBase, WorkspaceFacts
+from domain.runs.ports import RepositoryBase
 from domain.runs.recorded import RecordedRun
 
 SLUG_LETTERS = 40
@@ -27,6 +26,23 @@ class HandStart(Frozen):
 
     workflow_id: str
     workflow_run_id: str
+
+
+class _Pipeline(Frozen):
+    id: UUID
+    name: str
+    needs_workspace: bool
+
+
+class _Workspace(Frozen):
+    id: UUID
+    name: str
+    repo_path: str
+
+
+class _Parts(Frozen):
+    pipeline: _Pipeline | None = None
+    workspace: _Workspace | None = None
 
 
 class NewRuns:
@@ -40,7 +56,8 @@ class NewRuns:
         if start.task is None:
             return None
         org_id = await self._catalogue.organization(start.org)
-        return (await self._workspace(org_id, start))[1]
+        parts = await self._parts(org_id, start)
+        return parts.workspace.repo_path if parts.workspace else start.repo
 
     async def record(
         self,
@@ -56,34 +73,37 @@ class NewRuns:
         if start.task is None:
             raise InvalidInput("A new run needs a task.", hint="Say in `task` what is to be changed.", field="task")
         org_id = await self._catalogue.organization(start.org)
-        version_id, pipeline = await self._pipeline(org_id, start.pipeline)
-        workspace, repo_path = await self._workspace(org_id, start)
+        parts = await self._parts(org_id, start)
+        pipeline, workspace = await self._known_pipeline(org_id, start, parts), parts.workspace
+        repo_path = workspace.repo_path if workspace else start.repo
         if pipeline.needs_workspace and (repo_path is None or base is None):
             raise InvalidInput(
                 f"Pipeline `{pipeline.name}` works on a repository, but the run names none.",
                 hint="Give `repo` (the path of a git repository) or `workspace` (a known one).",
                 field="repo",
             )
+        if repo_path is None:
+            base = None
         run_id = uuid7()
         asked = arguments(
             org_id=org_id,
             run_id=run_id,
             request_id=uuid7(),
             title=start.task.subject,
-            pipeline_version_id=version_id,
+            pipeline_version_id=pipeline.id,
             pipeline=pipeline.name,
-            workspace_id=workspace.workspace_id if workspace else None,
+            workspace_id=workspace.id if workspace else None,
             repo_path=repo_path if workspace is None else None,
             new_workspace_id=uuid7(),
-            workspace_name=start.workspace or (PurePath(repo_path).name if repo_path else None) or "repository",
-            base_commit=base.commit if base and repo_path else None,
-            base_tree=base.tree if base and repo_path else None,
+            workspace_name=start.workspace or PurePath(repo_path or "").name or "repository",
+            base_commit=base.commit if base else None,
+            base_tree=base.tree if base else None,
             branch=branch_name(run_id, start.task) if repo_path else None,
             workflow_id=by_hand.workflow_id if by_hand else run_workflow_id(start.org, run_id),
             workflow_run_id=by_hand.workflow_run_id if by_hand else None,
             actor=actor,
             priority=start.settings.priority,
-            warnings=base.warnings if base and repo_path else (),
+            warnings=base.warnings if base else (),
             idempotency_key=idempotency_key,
             body_sha256=hashlib.sha256(start.model_dump_json().encode()).hexdigest(),
         )
@@ -95,28 +115,21 @@ class NewRuns:
                 hint="Use a new key for a new request.",
                 field="Idempotency-Key",
             )
-        return org_id, RecordedRun(
-            run_id=answer["run_id"], request_id=answer["request_id"], repeated=answer["repeated"]
-        )
+        return org_id, RecordedRun.model_validate(answer)
 
-    async def _pipeline(self, org_id: UUID, name: str) -> tuple[UUID, Pipeline]:
-        found = await self._catalogue.pipeline_version(org_id, name)
-        if found is None:
-            known = ", ".join(pipeline.name for pipeline in await self._catalogue.pipelines(org_id)) or "none"
-            raise InvalidInput(
-                f"There is no pipeline `{name}`.", hint=f"Known: {known}. A version is `name@hash`.", field="pipeline"
-            )
-        return found
-
-    async def _workspace(self, org_id: UUID, start: RunStart) -> tuple[WorkspaceFacts | None, str | None]:
-        """The known workspace, and the repository's path."""
+    async def _parts(self, org_id: UUID, start: RunStart) -> _Parts:
+        """Everything that the start names, in one round trip. Raises InvalidInput for a repository or workspace that
+        cannot be."""
         if start.repo is not None and not PurePath(start.repo).is_absolute():
             raise InvalidInput(
                 f"The path of the repository is not absolute: {start.repo}",
                 hint="Give the whole path from the root.",
                 field="repo",
             )
-        known = await self._catalogue.workspace(org_id, start)
+        name, version = version_named(start.pipeline) or (None, "")
+        asked = arguments(org_id=org_id, pipeline=name, hash=version, workspace=start.workspace, repo=start.repo)
+        parts = _Parts.model_validate_json(await self._database.one("SELECT run_parts(%s::jsonb)::text", asked))
+        known = parts.workspace
         if start.workspace is not None and known is None and start.repo is None:
             names = ", ".join(facts.name for facts in await self._catalogue.workspaces(org_id)) or "none"
             raise InvalidInput(
@@ -130,7 +143,17 @@ class NewRuns:
                 hint="Leave `repo` out, or name another workspace.",
                 field="repo",
             )
-        return known, known.repo_path if known else start.repo
+        return parts
+
+    async def _known_pipeline(self, org_id: UUID, start: RunStart, parts: _Parts) -> _Pipeline:
+        if parts.pipeline is not None:
+            return parts.pipeline
+        known = ", ".join(pipeline.name for pipeline in await self._catalogue.pipelines(org_id)) or "none"
+        raise InvalidInput(
+            f"There is no pipeline `{start.pipeline}`.",
+            hint=f"Known: {known}. A version is `name@hash` with at least {HASH_LETTERS} characters of the hash.",
+            field="pipeline",
+        )
 
 
 def branch_name(run_id: UUID, task: TaskSpec) -> str:

@@ -23,6 +23,25 @@ BEGIN
     RETURN p_new_id;
 END $$;
 
+CREATE FUNCTION run_parts(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- What a start names, as far as it is known: {pipeline: {id, name, needs_workspace}, workspace: {id, name, repo_path}}
+BEGIN
+    PERFORM set_config('app.org_id', p->>'org_id', true);
+    RETURN jsonb_build_object(
+        'pipeline', (
+            SELECT jsonb_build_object('id', id, 'name', name,
+                                      'needs_workspace', coalesce((document->>'needs_workspace')::boolean, true))
+              FROM pipeline_version
+             WHERE name = p->>'pipeline' AND starts_with(content_hash, p->>'hash')
+             ORDER BY published_at DESC LIMIT 1),
+        'workspace', (
+            SELECT jsonb_build_object('id', id, 'name', name, 'repo_path', repo_path)
+              FROM workspace
+             WHERE CASE WHEN p->>'workspace' IS NULL THEN repo_path = p->>'repo'
+                        ELSE name = p->>'workspace' OR id::text = lower(p->>'workspace') END
+             ORDER BY (name = p->>'workspace') DESC, created_at LIMIT 1));
+END $$;
+
 CREATE FUNCTION run_create(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 -- The run with its request and first events, and (not by hand) its delivery: all or nothing.
 -- {run_id, request_id, repeated} | {conflict: true}
@@ -185,7 +204,8 @@ BEGIN
     ELSIF r.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN
         RETURN jsonb_build_object('closed', r.status);
     ELSIF r.cancel_requested_at IS NOT NULL THEN
-        SELECT id INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' AND status <> 'refused' ORDER BY created_at LIMIT 1;
+        SELECT id INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' AND status <> 'refused'
+         ORDER BY created_at LIMIT 1;
         RETURN jsonb_build_object('request_id', q.id, 'repeated', true);
     END IF;
     INSERT INTO request (id, org_id, run_id, kind, status, payload, actor, idempotency_key, created_at)
@@ -216,7 +236,8 @@ BEGIN
         v_problem := 'The run has already ended (' || r.status || ').';
     END IF;
     IF v_problem IS NULL AND p->>'kind' = 'cancel' AND r.cancel_requested_at IS NOT NULL THEN
-        SELECT id, status INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' AND status <> 'refused' ORDER BY created_at LIMIT 1;
+        SELECT id, status INTO q FROM request WHERE run_id = v_run AND kind = 'cancel' AND status <> 'refused'
+         ORDER BY created_at LIMIT 1;
         RETURN jsonb_build_object('request_id', q.id, 'status', q.status);
     END IF;
     SELECT id, status INTO q FROM request WHERE id = v_request;
