@@ -2,6 +2,10 @@
 
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo "$(CURDIR)/.tools/uv/bin/uv")
+# The machine's certificates, where it has some: behind a company's proxy only they know it.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= true
+endif
 RUN := "$(UV)" run --frozen
 
 .PHONY: setup demo up down test data-test check bench kill-test real-projects

@@ -20,6 +20,8 @@ LIBRARIES = {
     "htmx-ext-sse/dist/sse.min.js": "htmx-ext-sse.min.js",
 }
 """File in node_modules -> its name under /static/vendor/."""
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+"""The machine's own (uv is told in the Makefile): behind a company's proxy only they know it."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -61,7 +63,7 @@ def get_javascript(uv):
         return
     say("fetching the JavaScript libraries of package-lock.json")
     npm = [shutil.which("npm")] if shutil.which("npm") and shutil.which("node") else npm_from_wheel(uv)
-    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], "the JavaScript libraries")
+    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"], "the JavaScript libraries")
     VENDOR.mkdir(parents=True, exist_ok=True)
     for source, name in LIBRARIES.items():
         shutil.copyfile(str(ROOT / "node_modules" / source), str(VENDOR / name))
@@ -93,4 +95,6 @@ def say(text):
 
 if __name__ == "__main__":
     os.environ.pop("VIRTUAL_ENV", None)  # uv would warn that it is not the project's own
+    if Path(CERTIFICATES).exists():
+        os.environ.setdefault("NODE_EXTRA_CA_CERTS", CERTIFICATES)
     main()

@@ -110,6 +110,8 @@ class Supervisor:
                 await self._until_gone(record)
                 self._ready[step.name].clear()
             if await self._ended(step, child, offset):
+                self._tell(step, state="done", took_seconds=time.monotonic() - started_at)
+                self._ready[step.name].set()
                 return
             ended_early = 0 if time.monotonic() - started_at > STEADY_SECONDS else ended_early + 1
             await asyncio.sleep(_backoff(ended_early - 1))
@@ -145,8 +147,7 @@ class Supervisor:
             with step.service.log.open("rb") as log:
                 log.seek(offset)
                 step.finished(log.read().decode(errors="replace"))
-            self._tell(step, state="done", pid=None, started=None, failures=0, problem=None)
-            self._ready[step.name].set()
+            self._tell(step, state="starting", pid=None, started=None, failures=0, problem=None)
             return True
         was_ready = self._status[step.name].state == "ready"
         how = "ended" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"

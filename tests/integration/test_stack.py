@@ -150,3 +150,14 @@ def test_a_port_taken_while_the_stack_was_down_is_stepped_around(place: Path) ->
         assert done.returncode == 0, done.stdout
         assert f"port {first.ports['api']} is taken by another program" in done.stdout
         assert made.serves()
+
+
+def test_in_the_foreground_a_signal_ends_everything(place: Path) -> None:
+    """As under systemd: the command itself becomes the supervisor."""
+    with stack(place / "state", place, ports=some_ports()) as made:
+        with made.start("up", "--foreground") as foreground:
+            wait_until(lambda: made.is_ready() and made.serves(), RESTART_SECONDS, what="ready")
+            assert made.pid("supervisor") == foreground.pid
+            foreground.terminate()
+            assert foreground.wait(RESTART_SECONDS) == 0
+        assert made.left_over() == []

@@ -34,27 +34,31 @@ class Stack:
     ports: Mapping[str, int] = field(default_factory=dict)
 
     def millwright(self, *arguments: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Runs the command with an environment as after a login and `more`, and no terminal."""
-        given = {"TEMPORAL_CLI": str(self.temporal or temporal_program())}
-        given |= {f"MILLWRIGHT_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
-        return subprocess.run(
+        """Runs the command to its end."""
+        with self.start(*arguments, more=more) as child:
+            try:
+                out, err = child.communicate(timeout=COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise
+        return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+
+    def start(self, *arguments: str, more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """The command, with an environment as after a login and `more`, and no terminal."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"}
+        environment |= {"TEMPORAL_CLI": str(self.temporal or temporal_program())}
+        environment |= {f"MILLWRIGHT_{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
+        return subprocess.Popen(
             [self.python, "-m", "cli", *arguments, "--state-dir", str(self.folder.path)],
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.home),
-                "LANG": "C.UTF-8",
-                **given,
-                **(more or {}),
-            },
+            env=environment | dict(more or {}),
             cwd=self.home,
             user=self.user,
             group=self.user,
             extra_groups=[] if self.user else None,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
         )
 
     def up(self) -> StackStatus:
