@@ -1,6 +1,7 @@
 """Phase error kinds (closed) and the one table that maps each to what happens next."""
 
 from enum import StrEnum
+from typing import Literal
 
 from domain.base import Frozen
 
@@ -94,6 +95,8 @@ class PhaseError(Frozen):
     """What to do."""
     retry_after_seconds: float | None = None
     """When the other side said how long to wait."""
+    budget: Literal["tokens", "cost"] | None = None
+    """The run's own budget that a call would have overshot: the run ends as `budget_exceeded`."""
 
     @property
     def failure_class(self) -> FailureClass:
