@@ -48,6 +48,9 @@ from domain.runs.failure import PhaseError
 _POLICY_ROUNDS = 5
 """Decisions on a policy that changes between decision and begin_call, before the call is refused."""
 
+_DEFAULTS_SECONDS = 2.0
+"""How old an organization's choice of models may be. (What is allowed is compared at each call.)"""
+
 
 class ModelCalls:
     """One per process; safe for concurrent callers. `clock` is monotonic, in seconds."""
@@ -72,11 +75,14 @@ class ModelCalls:
         self._telemetry = CallTelemetry(metrics)
         self._failpoints = failpoints or NoFailpoints()
         self._clock = clock
-        self._policies: dict[UUID, Policy] = {}
+        self._policies: dict[UUID, tuple[Policy, float]] = {}
 
     async def default_model(self, org_id: UUID, role: str) -> str | None:
-        """The organization's own `provider:model` for a role; None when it names none."""
-        return (await self._newest_policy(org_id)).model_for(role)
+        """The organization's own `provider:model` for a role, at most 2 s old; None when it names none."""
+        policy, read_at = self._policies.get(org_id, (None, 0.0))
+        if policy is None or self._clock() - read_at > _DEFAULTS_SECONDS:
+            policy = await self._newest_policy(org_id)
+        return policy.model_for(role)
 
     async def call(
         self,
@@ -142,10 +148,9 @@ class ModelCalls:
     async def _begin(
         self, scope: CallScope, model: str, messages: tuple[Message, ...], max_output_tokens: int, asked: float
     ) -> tuple[Admitted, BegunCall | RepeatedCall]:
-        policy = self._policies.get(scope.org_id)
-        fresh = policy is None
-        if policy is None:
-            policy = await self._newest_policy(scope.org_id)
+        cached = self._policies.get(scope.org_id)
+        fresh = cached is None
+        policy = await self._newest_policy(scope.org_id) if cached is None else cached[0]
         for _ in range(_POLICY_ROUNDS):
             admitted = admit(policy, self._prices, scope, model, messages, max_output_tokens)
             if isinstance(admitted, PhaseError):
@@ -156,8 +161,7 @@ class ModelCalls:
             begun = await self._begin_or_undo(scope, admitted, asked)
             match begun:
                 case PolicyChanged():
-                    policy = self._policies[scope.org_id] = begun.policy
-                    fresh = True
+                    policy, fresh = self._keep(scope.org_id, begun.policy), True
                 case BegunCall() | RepeatedCall():
                     return admitted, begun
                 case CallMustWait():
@@ -238,5 +242,8 @@ class ModelCalls:
         )
 
     async def _newest_policy(self, org_id: UUID) -> Policy:
-        policy = self._policies[org_id] = await self._ledger.policy(org_id)
+        return self._keep(org_id, await self._ledger.policy(org_id))
+
+    def _keep(self, org_id: UUID, policy: Policy) -> Policy:
+        self._policies[org_id] = (policy, self._clock())
         return policy

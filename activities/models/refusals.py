@@ -6,7 +6,6 @@ from domain.errors import MillwrightError
 from domain.models.ports import CallMustWait, MoneyRefused
 from domain.runs.failure import ErrorKind, PhaseError
 
-
 _RUN_BUDGETS: dict[str, Literal["tokens", "cost"]] = {"run tokens": "tokens", "run cost_usd": "cost"}
 """Limits of the run itself, by the name that begin_call gives them."""
 

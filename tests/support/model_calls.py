@@ -1,8 +1,9 @@
 """ModelCalls as production wires it, over a real database; small real classes stand for what lies outside of it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from time import monotonic
 from uuid import UUID
 
 from activities.models.calls import ModelCalls
@@ -104,6 +105,7 @@ def calling(
     *,
     ledger: CallLedger | None = None,
     redactor: Redactor | None = None,
+    clock: Callable[[], float] = monotonic,
 ) -> Calling:
     artifacts, metrics, points = MemoryArtifacts(), Counted(), Points()
     store: ArtifactStore = artifacts
@@ -116,5 +118,6 @@ def calling(
         prices=GenaiPrices(),
         metrics=metrics,
         failpoints=points,
+        clock=clock,
     )
     return Calling(calls, the_ledger, artifacts, metrics, points)

@@ -183,7 +183,9 @@ async def test_limits_refuse_with_what_to_do(given: Calling, rows: Rows) -> None
     broke = (await _refused(given, rows.scope(poor))).error
     assert broke.kind is ErrorKind.QUOTA_EXHAUSTED and "monthly_usd" in broke.hint and "$0.1600" in broke.message
     short = rows.scope(rows.organization(_policy()), run_tokens=1_000)
-    assert (await _refused(given, short)).error.kind is ErrorKind.QUOTA_EXHAUSTED
+    over = (await _refused(given, short)).error
+    assert (over.kind, over.budget) == (ErrorKind.QUOTA_EXHAUSTED, "tokens"), "the run ends as budget_exceeded(tokens)"
+    assert (waits.budget, broke.budget) == (None, None)
 
 
 async def test_an_unpriced_model_is_refused_under_a_money_limit_and_unpriced_without(
@@ -334,6 +336,20 @@ async def test_what_the_caller_sees_is_what_a_repeat_will_see(pool: Pool, rows: 
     first = await given.calls.call(scope, "scripted:demo", messages=question(), role="coder")
     again = await given.calls.call(scope, "scripted:demo", messages=question(), role="coder")
     assert first.reply.text == again.reply.text == "a?b\x00c" and again.repeated
+
+
+async def test_the_organizations_models_are_read_again_after_a_moment(
+    pool: Pool, provider: ModelProvider, rows: Rows
+) -> None:
+    now = 100.0
+    given = calling(pool, {ProviderKind.SCRIPTED: provider}, clock=lambda: now)
+    org = rows.organization(_policy(default_models={"default": "scripted:demo"}))
+    assert await given.calls.default_model(org, "coder") == "scripted:demo"
+    rows.policy(org, Policy(version=2, providers=(FREE,), default_models={"default": "scripted:other"}))
+    now = 101.0
+    assert await given.calls.default_model(org, "coder") == "scripted:demo", "no round trip for each phase"
+    now = 103.0
+    assert await given.calls.default_model(org, "coder") == "scripted:other"
 
 
 def test_every_refusal_is_a_phase_error_with_a_way_out() -> None:
