@@ -20,10 +20,14 @@ def remove_folder(folder: Path) -> None:
 
 def make_accessible(folder: Path) -> None:
     """A test suite may leave files and folders without permissions; git could neither read nor remove them."""
+    _open_up(folder)
     for parent, folders, files in os.walk(folder):
         for name in folders + files:
-            path = os.path.join(parent, name)  # noqa: PTH118 - runs per file
-            mode = os.lstat(path).st_mode
-            wanted = mode | (stat.S_IRWXU if stat.S_ISDIR(mode) else stat.S_IRUSR | stat.S_IWUSR)
-            if not stat.S_ISLNK(mode) and wanted != mode:
-                os.chmod(path, stat.S_IMODE(wanted))  # noqa: PTH101
+            _open_up(Path(parent, name))
+
+
+def _open_up(path: Path) -> None:
+    mode = path.lstat().st_mode
+    wanted = mode | (stat.S_IRWXU if stat.S_ISDIR(mode) else stat.S_IRUSR | stat.S_IWUSR)
+    if not stat.S_ISLNK(mode) and wanted != mode:
+        path.chmod(stat.S_IMODE(wanted))

@@ -17,6 +17,8 @@ from domain.errors import PhaseFailure
 _PACK_ABOVE = 5000
 """Loose objects in a clone before they are packed; what no ref names is dropped after two weeks."""
 
+_UUID_LENGTH = 36
+
 
 class KeptWorktree(Frozen):
     run_id: UUID
@@ -59,6 +61,12 @@ def clean_up(
     return JanitorReport(reclaimed=tuple(reclaimed), kept=tuple(kept), active=tuple(running), orphaned=tuple(orphaned))
 
 
+def runs_on_disk(layout: Layout) -> Iterator[UUID]:
+    for clone in _clones(layout):
+        for place in _worktrees(clone):
+            yield place.run_id
+
+
 def _clones(layout: Layout) -> Iterator[ClonePlace]:
     if layout.root.is_dir():
         for folder in sorted(layout.root.iterdir()):
@@ -92,7 +100,7 @@ def _remove_leftovers(clone: ClonePlace) -> None:
     if not clone.runs.is_dir():
         return
     for leftover in clone.runs.glob(f"{TEMPORARY_PREFIX}*"):
-        run_id = _as_uuid(leftover.name.removeprefix(TEMPORARY_PREFIX).removeprefix("trash-"))
+        run_id = _as_uuid(leftover.name[-_UUID_LENGTH:])
         if run_id is None:
             continue
         lock = try_lock(RunPlace(clone, run_id).git_lock)

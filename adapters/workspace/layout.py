@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Names that a killed process may leave; whoever holds the run's git lock (or the janitor) removes them."""
+"""Of names that a killed process may leave, ending in the run's id; its next one, or the janitor, removes them."""
 
 _UNSAFE_IN_REF = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -54,6 +54,14 @@ class RunPlace:
     @property
     def trash(self) -> Path:
         return self.clone.runs / f"{TEMPORARY_PREFIX}trash-{self.run_id}"
+
+    @property
+    def new_private_git(self) -> Path:
+        return self.clone.runs / f"{TEMPORARY_PREFIX}new-git-{self.run_id}"
+
+    @property
+    def old_private_git(self) -> Path:
+        return self.clone.runs / f"{TEMPORARY_PREFIX}old-git-{self.run_id}"
 
     @property
     def index(self) -> Path:

@@ -106,7 +106,8 @@ def reclaim(git: Git, place: RunPlace, known: KnownTrees) -> bool:
         known.forget(place.index)
         for beside in (place.facts, place.index, place.work_index, place.setup_stamp):
             beside.unlink(missing_ok=True)
-        remove_folder(place.trash)
+        for leftover in (place.trash, place.new_private_git, place.old_private_git):
+            remove_folder(leftover)
         for lock in (place.guard_lock, place.phase_lock, place.git_lock):
             lock.unlink(missing_ok=True)
     return True

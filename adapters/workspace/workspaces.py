@@ -185,6 +185,10 @@ class GitWorkspaces:
         """After the set-up command has succeeded in the run's worktree."""
         setup_cache.mark_set_up(self._layout.run(workspace_id, run_id), key)
 
+    async def runs_on_disk(self) -> tuple[UUID, ...]:
+        """Runs that have a worktree here."""
+        return await self._call(lambda _: tuple(janitor.runs_on_disk(self._layout)))
+
     async def clean_up(self, *, finished: Collection[UUID], active: Collection[UUID]) -> JanitorReport:
         """The janitor: reclaims what is clean and finished, names the rest, packs the clones."""
         collect = functools.partial(janitor.clean_up, finished=finished, active=active)

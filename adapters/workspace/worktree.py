@@ -107,7 +107,7 @@ class Worktree:
         """Ignored files stay, other untracked ones go. Does nothing when the worktree is that tree already."""
         there = self._written_tree() if self._stage().code == 0 else None
         if there == tree:
-            if not private_git.is_whole(self._folder):
+            if not private_git.is_there(self._folder):
                 self.renew_private_git()
             return
         self._begin()

@@ -50,6 +50,12 @@ async def main(folder: Path, repo: str) -> dict[str, object]:
     told["left by prepare"] = [str(p.name) for p in small.rglob("*") if "tmp" in p.name or p.name == str(ids[1])]
     filler.unlink()
     path = await workspaces.prepare(*ids, repo, base.commit)
+    filler = fill(small, 100 * 1024)
+    other = ids[0], uuid4()
+    await failing(told, "prepare another", workspaces.prepare(*other, repo, base.commit))
+    told["left by prepare another"] = [p.name for p in path.parent.iterdir() if p.is_dir() and p != path]
+    filler.unlink()
+    await workspaces.prepare(*other, repo, base.commit)
     big = os.urandom(700_000).hex()
     await workspaces.write_files(*ids, {"big.txt": big})
     tree = await workspaces.snapshot(*ids, label="big")

@@ -56,7 +56,7 @@ async def test_the_janitor_says_what_became_of_each(
     elsewhere = await Run(workspaces, user_repo).prepare()
     (dirty.path / "unsaved.txt").write_text("x\n")
     (state / "notes.txt").write_text("not a workspace\n")
-    for name in (f".tmp-{clean.run_id}", f".tmp-trash-{clean.run_id}"):
+    for name in (f".tmp-{clean.run_id}", f".tmp-trash-{clean.run_id}", f".tmp-old-git-{uuid4()}"):
         (clean.path.parent / name / "half").mkdir(parents=True)
     async with workspaces.lock(*used.ids, wait_seconds=0):
         report = await workspaces.clean_up(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from adapters.workspace import GitWorkspaces
-from adapters.workspace.locks import held, is_held
+from adapters.workspace.git import Git
+from adapters.workspace.locks import held, is_held, released_after, try_lock
 from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind, FailureClass
 from tests.adapters.workspace.conftest import Run, UserRepo, started
@@ -90,17 +91,43 @@ async def test_a_cancelled_call_ends_its_git_and_the_next_one_works(
     assert await run.snapshot() == run.base_tree
 
 
-async def test_git_that_outlives_its_worker_keeps_the_lock(run: Run) -> None:
-    """Every git child inherits the lock's descriptor, so the lock is free only when it has ended, too."""
-    path = run.path.parent / "a.lock"
+async def test_git_that_outlives_its_worker_keeps_the_lock(tmp_path: Path) -> None:
+    """Every git child inherits the lock's descriptor, so the lock is free only when the child has ended, too."""
+    pipe, path = tmp_path / "pipe", tmp_path / "a.lock"
+    os.mkfifo(pipe)
+    git = Git("git", tmp_path, {"PATH": os.defpath})
     with held(path) as descriptor:
-        child = started("sleep", "600", held=(descriptor,))
-    try:
-        assert is_held(path)
-    finally:
-        child.kill()
-        child.communicate()
+        waiting = asyncio.ensure_future(
+            asyncio.to_thread(git.at(tmp_path, held_locks=(descriptor,)).try_run, "hash-object", str(pipe))
+        )
+        await asyncio.sleep(0.3)
+    assert is_held(path)
+    await asyncio.to_thread(pipe.write_text, "the end\n")
+    assert (await waiting).code == 0
     assert not is_held(path)
+
+
+async def test_no_two_hold_a_lock_whose_file_is_removed_again_and_again(tmp_path: Path) -> None:
+    path, holders, together = tmp_path / "a.lock", [0], []
+    until = time.monotonic() + 1.5
+
+    def hold_and_remove() -> int:
+        rounds = 0
+        while time.monotonic() < until:
+            descriptor = try_lock(path)
+            if descriptor is not None:
+                with released_after(descriptor):
+                    rounds += 1
+                    holders[0] += 1
+                    time.sleep(0)
+                    together.extend([rounds] if holders[0] > 1 else [])
+                    holders[0] -= 1
+                    path.unlink()
+        return rounds
+
+    rounds = await asyncio.gather(*(asyncio.to_thread(hold_and_remove) for _ in range(4)))
+    assert min(rounds) > 0
+    assert together == []
 
 
 async def test_no_git_says_what_to_do(tmp_path: Path) -> None:
