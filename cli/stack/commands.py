@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from cli.stack import down as down_module
 from cli.stack import up as up_module
+from cli.stack.credentials import read_credentials
 from cli.stack.launch import become
 from cli.stack.settings import StackSettings
 from cli.stack.state import ProcessStatus, StackStatus, StateFolder
@@ -131,6 +132,8 @@ def _show(console: Console, status: StackStatus, folder: StateFolder, *, was_run
     for name, usual in status.moved_ports.items():
         console.print(f"port {usual} is taken by another program: {name} is at {status.ports[name]}")
     console.print(f"Page         {status.api_url}/ui")
+    if login := read_credentials(folder).get("login"):
+        console.print(f"Login        {escape(str(login))}, password in {escape(str(folder.credentials_file))}")
     console.print(f"Temporal     {status.temporal_address}")
     if status.temporal_ui_url:
         console.print(f"Temporal UI  {status.temporal_ui_url}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
+from cli.stack import log_files
 from cli.stack.credentials import keep_credentials, read_credentials
 from cli.stack.ports import LOOPBACK, Reservations
 from cli.stack.postgres import Postgres
@@ -207,16 +208,15 @@ def answers_health(host: str, port: int) -> bool:
 
 def _said_ready(log: Path) -> Callable[[Record], bool]:
     def ready(record: Record) -> bool:
-        with log.open("rb") as file:
-            if file.seek(0, 2) < record.log_offset:
-                return True  # the log was cut since: it has been up for long
-            file.seek(record.log_offset)
-            return any(_is_ready_line(line) for line in file.read(READ_FOR_READY_BYTES).splitlines())
+        if log_files.size(log) < record.log_offset:
+            return True  # the log was cut since: it has been up for long
+        text = log_files.read_from(log, record.log_offset, READ_FOR_READY_BYTES)
+        return any(_is_ready_line(line) for line in text.splitlines())
 
     return ready
 
 
-def _is_ready_line(line: bytes) -> bool:
+def _is_ready_line(line: str) -> bool:
     try:
         parsed = json.loads(line)
     except ValueError:

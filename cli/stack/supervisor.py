@@ -7,6 +7,7 @@ their lock files. It knows no step by name; `cli.stack.plan` lists them.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from subprocess import Popen
 
@@ -144,9 +145,11 @@ class Supervisor:
         if step.once and child is None:
             return False  # a task of the supervisor before us: how it ended is not known, so it runs again
         if step.once and code == 0:
-            with step.service.log.open("rb") as log:
-                log.seek(offset)
-                step.finished(log.read().decode(errors="replace"))
+            try:
+                step.finished(log_files.read_from(step.service.log, offset))
+            except OSError as error:
+                self._failed(step, f"what it printed could not be kept: {error}")
+                return False
             self._tell(step, state="starting", pid=None, started=None, failures=0, problem=None)
             return True
         was_ready = self._status[step.name].state == "ready"
@@ -175,7 +178,8 @@ class Supervisor:
 
     def _tell(self, step: Step, *, state: StepState, **changes: object) -> None:
         self._status[step.name] = self._status[step.name].model_copy(update={"state": state, **changes})
-        self._changed(dict(self._status))
+        with suppress(OSError):  # a full disk ends nothing: the picture is written again with the next change
+            self._changed(dict(self._status))
 
 
 def stop_service(service: Service, child: Popen[bytes] | None = None) -> None:

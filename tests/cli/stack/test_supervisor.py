@@ -1,6 +1,7 @@
 """The supervisor over real processes: order, restart, adoption after its own death, and an end that leaves nothing."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -134,6 +135,34 @@ async def test_a_failing_process_is_shown_with_the_end_of_its_log(tmp_path: Path
     await asyncio.wait_for(Supervisor([step], changed).run(stopping), 30)
     failed = next(process for process in seen if process.failures == 3)
     assert failed.problem == "exit code 7\nthe disk is full"
+
+
+async def test_a_disk_that_is_full_ends_nothing(tmp_path: Path) -> None:
+    """Neither the picture nor what a task printed can be written: it goes on, and tries the task again."""
+    seen: list[ProcessStatus] = []
+    told: list[str] = []
+    stopping = asyncio.Event()
+
+    def changed(processes: dict[str, ProcessStatus]) -> None:
+        seen.append(processes["task"])
+        if processes["task"].state == "done":
+            stopping.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def finished(text: str) -> None:
+        told.append(text)
+        if len(told) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    step = Step(
+        service=service(tmp_path, "task", "print('the key')"),
+        ready=lambda record: False,
+        once=True,
+        finished=finished,
+    )
+    await asyncio.wait_for(Supervisor([step], changed).run(stopping), 30)
+    assert told == ["the key\n", "the key\n"]
+    assert any("No space left" in (process.problem or "") for process in seen)
 
 
 async def test_a_port_that_somebody_took_asks_for_a_new_plan(tmp_path: Path) -> None:
