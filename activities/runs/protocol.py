@@ -6,8 +6,9 @@ A worker that dies after `finish` repeats nothing; one that dies before it leave
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -39,6 +40,12 @@ LOCK_WAIT_SECONDS = 30.0
 """A lost execution's guard ends within seconds of its worker; a lock held longer is an error that says so."""
 
 log = structlog.get_logger(__name__)
+
+
+def _heartbeat() -> Callable[[], None]:
+    """The activity's heartbeat, callable from the ticker's task: the SDK finds the activity by its context."""
+    context = copy_context()
+    return lambda: context.run(activity.heartbeat)
 
 
 def not_now(wait: MustWait) -> ApplicationError:
@@ -112,7 +119,7 @@ class Phases:
         key, lease = phase.key, began.lease
         spec = began.run.pipeline.phase(key.phase)
         with self._telemetry.phase(phase, spec, lease) as told:
-            async with self._ticker.watch(key, lease, stop, activity.heartbeat):
+            async with self._ticker.watch(key, lease, stop, _heartbeat()):
                 finished = await self._attempted(phase, spec, began, stop)
                 if isinstance(finished, MustWait):
                     told.wait(finished)

@@ -51,6 +51,8 @@ def ended_by(record: AttemptRecord) -> Outcome:
     """A failure that no further iteration can mend."""
     error = error_of(record)
     told = error.model_copy(update={"message": f"{record.phase} failed: {error.message}"})
+    if error.budget is not None:
+        return Outcome(kind=OutcomeKind.BUDGET_EXCEEDED, detail=error.budget, error=told)
     match error.kind:
         case ErrorKind.POLICY_BLOCKED:
             return Outcome(kind=OutcomeKind.POLICY_BLOCKED, error=told)

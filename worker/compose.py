@@ -1,0 +1,170 @@
+"""The composition root: every port gets its adapter here, for production and tests alike."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.models.calls import ModelCalls
+from activities.runs.asking import Asking
+from activities.runs.command_phase import CommandExecutor
+from activities.runs.git_phase import GitExecutor
+from activities.runs.model_phase import ModelExecutor
+from activities.runs.prompting import Prompting
+from activities.runs.protocol import Phases
+from activities.runs.records import RunRecords
+from activities.runs.review_phase import ReviewExecutor
+from activities.runs.setup import WorkspaceSetup
+from activities.runs.telemetry import PhaseTelemetry
+from activities.runs.ticker import LeaseTicker
+from adapters.artifacts.store import ObjectArtifactStore
+from adapters.failpoints import failpoints
+from adapters.providers.prices import GenaiPrices
+from adapters.providers.registry import open_providers
+from adapters.sandbox.guarded import GuardedSandbox
+from adapters.secrets.redactor import SecretRedactor
+from adapters.secrets.references import SecretResolver
+from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Database, open_database
+from adapters.store.phases import PostgresOutputSink, PostgresPhaseLedger
+from adapters.store.reconcile import PostgresOpenRuns
+from adapters.store.runs import PostgresRunLedger
+from adapters.store.upkeep import Upkeep
+from adapters.store.wakeups import Notifier
+from adapters.store.workers import PostgresWorkers
+from adapters.telemetry.metrics import WorkerMetrics
+from adapters.temporal.reconciler import QUIET_SECONDS, Reconciler
+from adapters.workspace.workspaces import GitWorkspaces
+from domain.pipelines.spec import PhaseKind
+from domain.runs.ids import TASK_QUEUE
+from pipelines.prompts import Prompts
+from worker.life import SignsOfLife
+from worker.settings import WorkerSettings
+from workflows.run import RunWorkflow
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "pipelines" / "scripts"
+STICKY_TIMEOUT = timedelta(seconds=1)
+"""After a worker is killed the next task of a workflow it cached waits this long (10 s by default)."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    worker: Worker
+    database: Database
+    ledger: PostgresRunLedger
+    workspaces: GitWorkspaces
+    background: Mapping[str, Callable[[], Awaitable[None]]]
+    """Tasks that must run beside the worker."""
+    metrics: WorkerMetrics
+    name: str
+
+    def reconciler(self, client: Client, *, quiet_seconds: float = QUIET_SECONDS) -> Reconciler:
+        return Reconciler(PostgresOpenRuns(self.database, self.name), self.ledger, client, quiet_seconds=quiet_seconds)
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@asynccontextmanager
+async def compose(
+    settings: WorkerSettings, client: Client, *, environment: Mapping[str, str], redactor: SecretRedactor
+) -> AsyncIterator[Composition]:
+    """Opens the record and the artifact store; closes them at the end. Does not wait for either."""
+    name = worker_name()
+    points = failpoints(settings.failpoints)
+    metrics = WorkerMetrics()
+    async with (
+        open_database(
+            settings.database_url, max_connections=settings.phase_slots + 4, name=f"millwright worker {name}"
+        ) as database,
+        open_providers(scripts=SCRIPTS, secrets=SecretResolver(environment, redactor)) as providers,
+    ):
+        notifier = Notifier(database)
+        phase_ledger = PostgresPhaseLedger(database, notifier.mark)
+        run_ledger = PostgresRunLedger(database, notifier.mark)
+        artifacts = ObjectArtifactStore(settings.artifacts)
+        workspaces = GitWorkspaces(settings.state_dir / "workspaces")
+        sandbox = GuardedSandbox(redactor, search_path=environment.get("PATH", os.defpath))
+        calls = ModelCalls(
+            ledger=PostgresCallLedger(database.pool, worker=name),
+            providers=providers,
+            artifacts=artifacts,
+            redactor=redactor,
+            prices=GenaiPrices(),
+            metrics=metrics,
+            failpoints=points,
+        )
+        prompts = Prompts()
+        asking = Asking(calls=calls, prompting=Prompting(workspaces=workspaces, prompts=prompts), artifacts=artifacts)
+        ticker = LeaseTicker(phase_ledger)
+        phases = Phases(
+            ledger=phase_ledger,
+            sink=PostgresOutputSink(database, notifier.mark),
+            workspaces=workspaces,
+            executors={
+                PhaseKind.MODEL: ModelExecutor(asking=asking, workspaces=workspaces),
+                PhaseKind.REVIEW: ReviewExecutor(asking=asking),
+                PhaseKind.COMMAND: CommandExecutor(
+                    sandbox=sandbox,
+                    ledger=phase_ledger,
+                    artifacts=artifacts,
+                    setup=WorkspaceSetup(sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces),
+                ),
+                PhaseKind.GIT: GitExecutor(
+                    workspaces=workspaces, ledger=phase_ledger, prompts=prompts, failpoints=points
+                ),
+            },
+            ticker=ticker,
+            redactor=redactor,
+            failpoints=points,
+            telemetry=PhaseTelemetry(metrics),
+            worker=name,
+        )
+        records = RunRecords(
+            ledger=run_ledger,
+            workspaces=workspaces,
+            failpoints=points,
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
+        yield Composition(
+            worker=_worker(settings, client, phases, records, name),
+            database=database,
+            ledger=run_ledger,
+            workspaces=workspaces,
+            background={
+                "ticker": ticker.run,
+                "notifier": notifier.run,
+                "signs of life": SignsOfLife(PostgresWorkers(database), name, settings.phase_slots).run,
+                "upkeep": Upkeep(database).run,
+            },
+            metrics=metrics,
+            name=name,
+        )
+
+
+def _worker(settings: WorkerSettings, client: Client, phases: Phases, records: RunRecords, name: str) -> Worker:
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[RunWorkflow],
+        activities=[
+            phases.run_phase,
+            records.open_run,
+            records.finalise_run,
+            records.apply_requests,
+            records.record_request,
+            records.request_cancel,
+        ],
+        identity=name,
+        max_concurrent_activities=settings.phase_slots,
+        max_cached_workflows=settings.cached_workflows,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds),
+    )
