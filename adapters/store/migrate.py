@@ -1,7 +1,7 @@
 """Brings a database to the newest schema, and makes the role that the product works under."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 from alembic import command
@@ -23,9 +23,10 @@ def migrate(admin_url: str, app_url: str | None, revision: str = "head") -> str:
     Raises Unavailable when the database does not answer, InvalidInput for an application role that could see past
     row-level security, Conflict when a step down would lose rows.
     """
+    password = _app_password(app_url) if app_url else None
     try:
         with psycopg.connect(admin_url, autocommit=True) as connection:
-            _ensure_role(connection, urlsplit(app_url).password if app_url else None)
+            _ensure_role(connection, password)
     except psycopg.OperationalError as error:
         raise Unavailable(
             f"PostgreSQL does not answer: {error}", hint="Is it running, and is MILLWRIGHT_ADMIN_DATABASE_URL right?"
@@ -48,9 +49,21 @@ def _step(connection: Connection, revision: str) -> str:
         command.downgrade(config, revision.removeprefix("down:"))
     else:
         command.upgrade(config, revision)
+    connection.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {APP_ROLE}")
     connection.commit()
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     return str(row[0]) if row else "base"
+
+
+def _app_password(app_url: str) -> str | None:
+    parts = urlsplit(app_url)
+    if parts.username != APP_ROLE:
+        raise InvalidInput(
+            f"DATABASE_URL is of the role `{parts.username}`; the product works as `{APP_ROLE}`.",
+            hint=f"Give postgresql://{APP_ROLE}:<password>@host:port/database; the role is made with that password.",
+            field="DATABASE_URL",
+        )
+    return unquote(parts.password) if parts.password is not None else None
 
 
 def _ensure_role(connection: psycopg.Connection, password: str | None) -> None:

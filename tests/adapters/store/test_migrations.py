@@ -8,7 +8,7 @@ from sqlalchemy import create_engine
 
 from adapters.store.migrate import migrate
 from adapters.store.tables import metadata
-from domain.errors import Conflict
+from domain.errors import Conflict, InvalidInput, Unavailable
 from tests.support.databases import Database
 
 
@@ -36,6 +36,27 @@ def test_every_table_with_an_organization_is_under_forced_security_or_listed_as_
         ).fetchall()
     secured = {name for name, forced in rows if forced}
     assert secured == {table.name for table in metadata.tables.values() if table.info.get("tenant")}
+
+
+def test_the_product_may_ask_for_the_revision_and_the_role_sees_nothing_else_of_the_owner(database: Database) -> None:
+    with psycopg.connect(database.app_url) as connection:
+        row = connection.execute("SELECT count(*) FROM alembic_version").fetchone()
+        assert row == (1,)
+        rights = connection.execute(
+            "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        assert rights == (False, False)
+
+
+def test_an_address_of_another_role_is_refused(database: Database) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        migrate(database.admin_url, database.admin_url)
+    assert refused.value.field == "DATABASE_URL"
+
+
+def test_a_server_that_is_away_is_said(database: Database) -> None:
+    with pytest.raises(Unavailable):
+        migrate("postgresql://owner:x@127.0.0.1:1/none", None)
 
 
 def test_up_down_up(empty_database: Database) -> None:

@@ -89,6 +89,9 @@ BEGIN
       FROM pipeline_version v
       LEFT JOIN workspace w ON w.id = v_workspace
      WHERE v.id = (p->>'pipeline_version_id')::uuid;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no pipeline version % in this organization', p->>'pipeline_version_id';
+    END IF;
     INSERT INTO open_run (run_id, org_id, workflow_id) VALUES (v_run, v_org, p->>'workflow_id');
     INSERT INTO request (id, org_id, run_id, kind, status, payload, actor, idempotency_key, body_sha256,
                          created_at, settled_at)
