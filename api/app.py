@@ -38,7 +38,6 @@ def create_app(deps: Deps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        max_body_size=deps.settings.max_body_bytes,
     )
     app.state.deps = deps
     errors.install(app)

@@ -1,4 +1,4 @@
-"""The outermost layer of ours: host check, declared body size, security headers, one log line, no bare 500.
+"""The outermost layer of ours: host check, body size, security headers, one log line, no bare 500.
 
 Pure ASGI, so that event streams pass through it unbuffered.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Problem, make_problem
@@ -41,12 +42,22 @@ class Boundary:
                 _add_headers(message)
             await send(message)
 
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_body_bytes:
+                raise HTTPException(413)
+            return message
+
         refused = self._refuse(Headers(scope=scope))
         try:
             if refused is not None:
                 await error_response(scope, refused)(scope, receive, send_with_headers)
             else:
-                await self.app(scope, receive, send_with_headers)
+                await self.app(scope, receive_limited, send_with_headers)
         except Exception as error:
             log.exception("request_failed", method=scope["method"], path=scope["path"], error_kind=type(error).__name__)
             if status:

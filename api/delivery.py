@@ -1,14 +1,18 @@
 """Relay and reconciler beside the routes: they wait for Temporal without holding up a page."""
 
+import asyncio
+
 import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from adapters.temporal.client import connect
+from adapters.temporal.reconciler import Reconciler
 from adapters.temporal.relay import Relay
 from domain.errors import Unavailable
 from domain.failpoints import Failpoints
-from domain.runs.delivery import Outbox
+from domain.runs.delivery import OpenRuns, Outbox
+from domain.runs.ports import RunLedger
 
 log = structlog.get_logger("api")
 
@@ -18,8 +22,10 @@ CONNECT_PATIENCE_SECONDS = 30.0
 class Delivery:
     """`run` is a background task; `wake` and `check` may be called before Temporal is there."""
 
-    def __init__(self, outbox: Outbox, failpoints: Failpoints) -> None:
+    def __init__(self, outbox: Outbox, open_runs: OpenRuns, ledger: RunLedger, failpoints: Failpoints) -> None:
         self._outbox = outbox
+        self._open_runs = open_runs
+        self._ledger = ledger
         self._failpoints = failpoints
         self._client: Client | None = None
         self._relay: Relay | None = None
@@ -31,7 +37,9 @@ class Delivery:
             except Unavailable as error:
                 log.warning("temporal_unavailable", error=error.message)
         self._relay = Relay(self._outbox, self._client, self._failpoints)
-        await self._relay.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._relay.run())
+            group.create_task(Reconciler(self._open_runs, self._ledger, self._client).run())
 
     def wake(self) -> None:
         if self._relay is not None:

@@ -11,8 +11,10 @@ from adapters.failpoints import failpoints
 from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import open_database
 from adapters.store.identity import PostgresAccounts
+from adapters.store.reconcile import PostgresOpenRuns
 from adapters.store.relay import PostgresOutbox
 from adapters.store.requests import PostgresRequests
+from adapters.store.runs import PostgresRunLedger
 from adapters.store.upkeep import Upkeep
 from adapters.store.views import PostgresViews
 from adapters.store.wakeups import Notifier, PostgresWakeups
@@ -38,7 +40,12 @@ async def wired(settings: ApiSettings) -> AsyncIterator[Deps]:
         wakeups = PostgresWakeups(settings.database_url)
         views = PostgresViews(database)
         artifacts = ObjectArtifactStore(settings.artifacts)
-        delivery = Delivery(PostgresOutbox(database), failpoints(settings.failpoints))
+        delivery = Delivery(
+            outbox=PostgresOutbox(database),
+            open_runs=PostgresOpenRuns(database, name),
+            ledger=PostgresRunLedger(database, notifier.mark),
+            failpoints=failpoints(settings.failpoints),
+        )
         yield Deps(
             settings=settings,
             accounts=PostgresAccounts(database),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from adapters.store.wakeups import Notifier
+from tests.api.recorded import Recorder
 from tests.api.served import Served, make_repository, served
 from tests.support.databases import Database
 
@@ -19,3 +21,9 @@ async def api(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "sample")
+
+
+@pytest.fixture
+def recorder(api: Served) -> Recorder:
+    """Writes runs of our organization as a worker would."""
+    return Recorder(api.database, api.ours, Notifier(api.database))
