@@ -11,7 +11,7 @@ from domain.pipelines.spec import Limits, PhaseName
 from domain.runs.failure import PhaseError
 from domain.runs.words import AttemptCause, OutcomeKind, PhaseStatus
 
-ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}:\S{1,400}$")]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}:\S(?:[^\r\n]{0,398}\S)?$")]
 """`provider:model`, for example `openai:gpt-5-mini` or `scripted:demo`."""
 
 
