@@ -13,12 +13,10 @@ length (the two sides are the same interpreter). After the request each byte on 
 `k` the order to end the tree.
 """
 
-
 # pathlib would double the guard's start-up time
-# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH110, PTH112, PTH114, PTH116, PTH118, PTH123
+# ruff: noqa: PTH110
 
 import contextlib
-import ctypes
 import marshal
 import os
 import resource
@@ -26,9 +24,9 @@ import select
 import signal
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
-from adapters.sandbox import proctree, worktree_lock
+from adapters.sandbox import launch, proctree, scratch, worktree_lock
 
 KILL_ORDER = b"k"
 SIGN_OF_LIFE = b"."
@@ -36,16 +34,6 @@ SIGN_OF_LIFE = b"."
 KILL_SECONDS = 5.0
 """How long KILL is repeated before we say that something cannot be killed (uninterruptible sleep)."""
 CPU_REPORT_SECONDS = 1.0
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
-
-
-def _prctl(option: int, value: int) -> None:
-    """Linux only; elsewhere the process group is the only hold on the tree."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def read_message(fd: int) -> Any:
@@ -131,102 +119,6 @@ def _kill_group(group: int | None, number: int) -> None:
             os.killpg(group, number)
 
 
-def remove_folder(folder: str) -> None:
-    for parent, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            os.chmod(parent, 0o700)
-    for parent, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            with contextlib.suppress(OSError):
-                os.unlink(f"{parent}/{name}")
-        for name in folders:
-            with contextlib.suppress(OSError):
-                path = f"{parent}/{name}"
-                os.unlink(path) if os.path.islink(path) else os.rmdir(path)
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)
-
-
-# ------------------------------------------------------------------------------------------------ starting a command
-
-
-def _limit(which: int, value: int | None) -> None:
-    if value is None:
-        return
-    _, hard = resource.getrlimit(which)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, value))
-
-
-def _processes_of_user() -> int:
-    """Threads that this user runs already: the kernel counts them against RLIMIT_NPROC, we do not."""
-    user, count = os.getuid(), 0
-    for process in proctree.everyone().values():
-        with contextlib.suppress(OSError):
-            if os.stat(f"/proc/{process.pid}").st_uid == user:
-                count += process.threads
-    return count
-
-
-def _become_command(request: dict[str, Any], output: int, guard: int) -> NoReturn:
-    """In the forked child: session, limits, descriptors, then exec."""
-    os.setsid()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != guard:
-        os._exit(127)
-    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("500")  # short of memory, the kernel takes a command before it takes a worker or a database
-    limits = request["limits"]
-    processes = limits["processes"]
-    if processes is not None and os.getuid() != 0:
-        processes += _processes_of_user()
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
-    _limit(resource.RLIMIT_NPROC, processes)
-    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    if not request["wrapper"]:
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)  # bubblewrap sets it itself, and may be set-uid before
-    os.chdir(request["cwd"])
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    argv = [*request["wrapper"], *request["argv"]]
-    os.execvpe(argv[0], argv, request["env"])
-
-
-def _executable(argv0: str, path: str, cwd: str) -> bool:
-    if "/" in argv0:
-        return os.access(os.path.join(cwd, argv0), os.X_OK)
-    return any(os.access(f"{folder}/{argv0}", os.X_OK) for folder in path.split(":") if folder)
-
-
-def _start(request: dict[str, Any], output: int) -> int | str:
-    """The command's pid, or why it could not be started."""
-    if not os.path.isdir(request["cwd"]):
-        return f"the folder {request['cwd']} does not exist"
-    if not _executable(request["argv"][0], request["env"].get("PATH", ""), request["cwd"]):
-        return f"no program {request['argv'][0]!r} on PATH {request['env'].get('PATH', '')}"
-    for folder in request["make"]:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    guard = os.getpid()
-    trouble_in, trouble_out = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _become_command(request, output, guard)
-        except BaseException as error:  # noqa: BLE001 - it is told to the guard, and this process ends
-            os.write(trouble_out, f"{type(error).__name__}: {error}".encode()[:4000])
-            os._exit(127)
-    os.close(trouble_out)
-    trouble = os.read(trouble_in, 4096)
-    os.close(trouble_in)
-    return trouble.decode(errors="replace") if trouble else pid
-
-
 # -------------------------------------------------------------------------------------------------- guard and watcher
 
 
@@ -285,7 +177,7 @@ class Guard:
                 self._reports.send("refused", refusal)
                 return
         began = time.monotonic()
-        started = _start(self._request, self._output)
+        started = launch.start(self._request, self._output)
         os.close(self._output)
         if isinstance(started, str):
             _reap(self._statuses)
@@ -370,12 +262,12 @@ def main() -> None:
     reports = Reports(report)
     # opened before the fork, so that the lock is held until guard and watcher are both gone
     lock = worktree_lock.open_file(request["lock"]) if request["lock"] else None
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    launch.prctl(launch.PR_SET_CHILD_SUBREAPER, 1)
     watcher = os.getpid()
     guard = os.fork()
     if guard == 0:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        launch.prctl(launch.PR_SET_PDEATHSIG, signal.SIGTERM)
+        launch.prctl(launch.PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() == watcher:
             Guard(request, control, output, reports).run(lock)
         os._exit(0)
@@ -385,4 +277,4 @@ def main() -> None:
     if lock is not None:
         worktree_lock.leave(lock, watcher)
     if request["remove"]:
-        remove_folder(request["remove"])
+        scratch.remove_folder(request["remove"])

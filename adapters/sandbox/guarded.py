@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from adapters.sandbox import bubblewrap, guard
+from adapters.sandbox import bubblewrap
+from adapters.sandbox import scratch as scratch_folders
 from adapters.sandbox.output import BATCH_CHARACTERS, OutputWindow
 from adapters.sandbox.process import GUARD_SECONDS, GuardProcess
 from domain.errors import PhaseFailure
@@ -99,7 +100,7 @@ class GuardedSandbox:
                 raise _refused(command, str(error)) from error
             end = await self._watch(process, command, watched, on_output, should_stop)
         finally:
-            await asyncio.to_thread(guard.remove_folder, str(folder))
+            await asyncio.to_thread(scratch_folders.remove_folder, str(folder))
         run_seconds = time.monotonic() - watched.began
         if process.refused is not None:
             raise _refused(command, self._redactor.redact(process.refused))

@@ -4,7 +4,6 @@ Standard library only, since the guard starts with it. Where there is no /proc (
 guard's process-group signal is all there is.
 """
 
-
 # pathlib would double the guard's start-up time
 # ruff: noqa: PTH110, PTH123, PTH208
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from adapters.sandbox import proctree
+from adapters.sandbox import proctree, scratch
 
 POLL_SECONDS = 0.02
 ENDING_SECONDS = 4.0
@@ -78,8 +78,17 @@ def take(
     left = _holder(lock)
     if left is not None:
         proctree.end_marked(left["mark"])  # its guard and watcher were killed together
+        scratch.remove_folder(left["remove"])
     watcher = proctree.read(os.getppid())
-    _write(lock, {"watcher": os.getppid(), "started": watcher.started if watcher else 0, "mark": request["mark"]})
+    _write(
+        lock,
+        {
+            "watcher": os.getppid(),
+            "started": watcher.started if watcher else 0,
+            "mark": request["mark"],
+            "remove": request["remove"],
+        },
+    )
     return None
 
 

@@ -106,6 +106,11 @@ def _guards_above(bench: Bench) -> tuple[int, int]:
     return guard, everyone[guard].parent
 
 
+def _environment(pid: int) -> dict[str, str]:
+    words = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(word.split("=", 1) for word in words if word)
+
+
 @pytest.mark.parametrize("victim", ["guard", "watcher", "both"])
 async def test_a_killed_guard_takes_the_tree_with_it(bench: Bench, victim: str) -> None:
     running = asyncio.create_task(bench.run(f"setsid sleep 1000 & python -c '{DOUBLE_FORK}'; echo ready; sleep 1000"))
@@ -207,12 +212,15 @@ async def test_a_command_ends_what_two_killed_guards_left(
 ) -> None:
     """Worker, watcher and guard killed at one stroke: nobody is left to notice but the next execution."""
     guard, watcher = _guards_above(bench)
+    [temporary] = {_environment(pid)["TMPDIR"] for pid in bench.living()}
     for pid in (worker_process.pid, watcher, guard):
         os.kill(pid, signal.SIGKILL)
     _end(worker_process)
     earlier, bench.token = bench.token, "BENCH=later"
+    assert Path(temporary).exists()
     assert (await bench.run("echo mine", lock=tmp_path / "lock")).output == "mine\n"
     assert proctree.marked(earlier) == []
+    assert not Path(temporary).parent.exists()
 
 
 async def test_a_command_waits_for_one_that_is_about_to_end(bench: Bench, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """What a command's result says, and what the command itself sees."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,44 @@ async def test_what_cannot_be_started_is_refused_by_name(
     assert caught.value.error.kind is ErrorKind.SANDBOX
     assert named in caught.value.error.message
     assert caught.value.error.hint
+
+
+async def test_root_keeps_no_more_than_in_a_container(bench: Bench) -> None:
+    """An ordinary user's command has no capability at all."""
+    result = await bench.run(("grep", "CapEff", "/proc/self/status"))
+    assert int(result.output.split()[1], 16) == (0xA80425FB if os.geteuid() == 0 else 0)
+
+
+SECRETIVE = """
+import asyncio, os, sys
+from pathlib import Path
+from adapters.sandbox.guarded import GuardedSandbox
+from adapters.sandbox.undumpable import forbid_dumping
+from domain.sandbox.ports import Command, shell
+from tests.adapters.sandbox.conftest import PlainRedactor
+
+async def note(text): ...
+
+async def main():
+    sandbox = GuardedSandbox(PlainRedactor(), search_path="/usr/bin:/bin", bubblewrap_mode="off")
+    script = f"cat /proc/{os.getpid()}/environ || echo closed; head -c 1 /proc/{os.getpid()}/mem || echo closed"
+    command = Command(argv=shell(script), cwd=Path("/"), time_limit_seconds=30, stall_seconds=30)
+    print((await sandbox.run(command, on_output=note, should_stop=lambda: None)).output)
+
+forbid_dumping()
+asyncio.run(main())
+"""
+
+
+def test_a_command_cannot_read_the_environment_of_its_worker() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SECRETIVE],
+        env=os.environ | {"OPENAI_API_KEY": "planted"},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[3],
+        timeout=60,
+    )
+    assert done.stdout.count("closed") == 2
+    assert "planted" not in done.stdout

@@ -1,0 +1,117 @@
+"""Starts a guard's command: session, limits, privileges, descriptors, exec. Standard library only."""
+
+# pathlib would double the guard's start-up time
+# ruff: noqa: PTH103, PTH112, PTH116, PTH118, PTH123
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from typing import Any, NoReturn
+
+from adapters.sandbox import proctree
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_ROOT_KEEPS = {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31}
+"""Capabilities of a command that root starts, by number: those that containers leave to their root. Without ptrace it
+cannot look into the worker, without sys_admin not leave its mounts."""
+
+
+def prctl(option: int, value: int) -> int:
+    """Linux only; elsewhere the process group is the only hold on the tree."""
+    if not sys.platform.startswith("linux"):
+        return -1
+    return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0))
+
+
+def _drop_capabilities() -> None:
+    number = 0
+    while prctl(_PR_CAPBSET_READ, number) >= 0:
+        if number not in _ROOT_KEEPS:
+            prctl(_PR_CAPBSET_DROP, number)
+        number += 1
+
+
+def _limit(which: int, value: int | None) -> None:
+    if value is None:
+        return
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _processes_of_user() -> int:
+    """Threads that this user runs already: the kernel counts them against RLIMIT_NPROC, we do not."""
+    user, count = os.getuid(), 0
+    for process in proctree.everyone().values():
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{process.pid}").st_uid == user:
+                count += process.threads
+    return count
+
+
+def _become_command(request: dict[str, Any], output: int, guard: int) -> NoReturn:
+    """In the forked child: session, limits, descriptors, then exec."""
+    os.setsid()
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != guard:
+        os._exit(127)
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")  # short of memory, the kernel takes a command before it takes a worker or a database
+    limits = request["limits"]
+    processes = limits["processes"]
+    if processes is not None and os.getuid() != 0:
+        processes += _processes_of_user()
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
+    _limit(resource.RLIMIT_NPROC, processes)
+    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    if not request["wrapper"]:  # bubblewrap does both itself, and needs more before
+        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        if os.geteuid() == 0:
+            _drop_capabilities()
+    os.chdir(request["cwd"])
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    argv = [*request["wrapper"], *request["argv"]]
+    os.execvpe(argv[0], argv, request["env"])
+
+
+def _executable(argv0: str, path: str, cwd: str) -> bool:
+    if "/" in argv0:
+        return os.access(os.path.join(cwd, argv0), os.X_OK)
+    return any(os.access(f"{folder}/{argv0}", os.X_OK) for folder in path.split(":") if folder)
+
+
+def start(request: dict[str, Any], output: int) -> int | str:
+    """The command's pid, or why it could not be started."""
+    if not os.path.isdir(request["cwd"]):
+        return f"the folder {request['cwd']} does not exist"
+    if not _executable(request["argv"][0], request["env"].get("PATH", ""), request["cwd"]):
+        return f"no program {request['argv'][0]!r} on PATH {request['env'].get('PATH', '')}"
+    for folder in request["make"]:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    guard = os.getpid()
+    trouble_in, trouble_out = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become_command(request, output, guard)
+        except BaseException as error:  # noqa: BLE001 - it is told to the guard, and this process ends
+            os.write(trouble_out, f"{type(error).__name__}: {error}".encode()[:4000])
+            os._exit(127)
+    os.close(trouble_out)
+    trouble = os.read(trouble_in, 4096)
+    os.close(trouble_in)
+    return trouble.decode(errors="replace") if trouble else pid
