@@ -7,6 +7,7 @@ organization themselves. `organization` opens a transaction for one organization
 import select
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -21,16 +22,24 @@ Pool = AsyncConnectionPool[Connection]
 
 CONNECT_SECONDS = 5.0
 """How long a caller waits for a connection before it is told that the database is away."""
+RECONNECT_SECONDS = 0.5
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class LivePool(Pool):
-    """Hands out no connection that the server has closed, so that its restart costs no caller an error. (The pool's own
-    `check` waits a second and more between two dead connections.)"""
+    """Hands out no connection that the server has closed, and tries to connect again each half second for as long as
+    somebody waits. (The pool's own `check` and backoff wait longer and longer between tries.)"""
 
     async def getconn(self, timeout: float | None = None) -> Connection:
+        deadline = monotonic() + (self.timeout if timeout is None else timeout)
         while True:
-            connection = await super().getconn(timeout)
+            left = deadline - monotonic()
+            try:
+                connection = await super().getconn(min(max(left, 0.0), RECONNECT_SECONDS * 1.2))
+            except PoolTimeout:
+                if left <= RECONNECT_SECONDS * 1.2:
+                    raise
+                continue
             if connection.closed or not _closed_by_server(connection):
                 return connection
             await connection.close()
@@ -89,7 +98,7 @@ async def open_database(url: str, *, max_connections: int = 10, name: str = "mil
         max_size=max_connections,
         kwargs={"autocommit": True, "application_name": name},
         timeout=CONNECT_SECONDS,
-        reconnect_timeout=1.0,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=False,
     )
     await pool.open(wait=False)

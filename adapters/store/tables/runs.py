@@ -73,6 +73,8 @@ run = Table(
     one_of("waiting_reason", WaitReason),
     Index("ix_run_newest", "org_id", sql("created_at DESC"), sql("id DESC")),
     Index("ix_run_newest_of_status", "org_id", "status", sql("created_at DESC"), sql("id DESC")),
+    Index("ix_run_newest_of_pipeline", "org_id", "pipeline_name", sql("created_at DESC"), sql("id DESC")),
+    Index("ix_run_newest_of_workspace", "org_id", "workspace_name", sql("created_at DESC"), sql("id DESC")),
     Index("uq_run_started_by_hand", "workflow_id", "workflow_run_id", unique=True),
     info=TENANT,
     postgresql_with={"fillfactor": "80"},

@@ -335,7 +335,11 @@ CREATE TABLE run (
 
 CREATE INDEX ix_run_newest ON run (org_id, created_at DESC, id DESC);
 
+CREATE INDEX ix_run_newest_of_pipeline ON run (org_id, pipeline_name, created_at DESC, id DESC);
+
 CREATE INDEX ix_run_newest_of_status ON run (org_id, status, created_at DESC, id DESC);
+
+CREATE INDEX ix_run_newest_of_workspace ON run (org_id, workspace_name, created_at DESC, id DESC);
 
 CREATE UNIQUE INDEX uq_run_started_by_hand ON run (workflow_id, workflow_run_id);
 
