@@ -99,6 +99,7 @@ async def open_database(url: str, *, max_connections: int = 10, name: str = "mil
         kwargs={"autocommit": True, "application_name": name},
         timeout=CONNECT_SECONDS,
         reconnect_timeout=RECONNECT_SECONDS,
+        configure=_configured,
         open=False,
     )
     await pool.open(wait=False)
@@ -106,6 +107,11 @@ async def open_database(url: str, *, max_connections: int = 10, name: str = "mil
         yield Database(pool)
     finally:
         await pool.close()
+
+
+async def _configured(connection: Connection) -> None:
+    """A process that was stopped inside a transaction keeps its locks no longer than this."""
+    await connection.execute("SET idle_in_transaction_session_timeout = '30s'")
 
 
 def away(error: Exception) -> Unavailable:

@@ -30,6 +30,11 @@ def _kill(server: Postgres) -> None:
     os.kill(record.pid, signal.SIGKILL)
 
 
+async def test_a_process_that_stands_still_inside_a_transaction_loses_its_locks(own_server: Postgres) -> None:
+    async with open_database(own_server.admin_url("postgres")) as database:
+        assert await database.one("SHOW idle_in_transaction_session_timeout") == "30s"
+
+
 async def test_callers_wait_for_a_server_that_comes_back(own_server: Postgres) -> None:
     async with open_database(own_server.admin_url("postgres"), max_connections=4) as database:
         await asyncio.gather(*(database.one("SELECT pg_sleep(0.05)") for _ in range(4)))
