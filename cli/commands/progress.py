@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 
 from domain.base import Frozen
 from domain.pipelines.spec import PhaseKind
+from domain.runs.fingerprint import label
 from domain.runs.outcome import Outcome, headline
 from domain.runs.ports import CommitFacts
 from domain.runs.views import AttemptView, RunView
@@ -40,6 +41,7 @@ class Tone(StrEnum):
     GOOD = "good"
     BAD = "bad"
     NOTE = "note"
+    WHY = "why"
     QUOTE = "quote"
 
 
@@ -100,6 +102,8 @@ def name_of(attempt: AttemptView) -> str:
 def _ended(attempt: AttemptView, name: str) -> list[Line]:
     good = attempt.status is PhaseStatus.PASSED
     about = [ENDED[attempt.status], *_usage(attempt)]
+    if attempt.status is PhaseStatus.FAILED and attempt.fingerprint and (tests := label(attempt.fingerprint)):
+        about.append(tests)
     if attempt.commit:
         about.append(commit_line(attempt.commit))
     if attempt.branch and good:
@@ -109,10 +113,10 @@ def _ended(attempt: AttemptView, name: str) -> list[Line]:
     if attempt.status is PhaseStatus.CHANGES_REQUESTED:
         lines += [Line(tone=Tone.QUOTE, text=text) for text in shown_lines(attempt.summary, COMMENT_LINES)]
     elif attempt.error:
-        lines.append(Line(tone=Tone.BAD, text=f"  {attempt.error.message}"))
+        lines.append(Line(tone=Tone.WHY, text=f"  {attempt.error.message}"))
         lines += [Line(tone=Tone.QUOTE, text=text) for text in shown_lines(attempt.error.excerpt, EXCERPT_LINES)]
         if attempt.error.hint:
-            lines.append(Line(tone=Tone.NOTE, text=f"  → {attempt.error.hint}"))
+            lines.append(Line(tone=Tone.WHY, text=f"  → {attempt.error.hint}"))
     return lines
 
 

@@ -22,6 +22,7 @@ from domain.runs.words import RunStatus
 
 app = typer.Typer(name="run", help="Start, list, show, watch and cancel runs.", no_args_is_help=True)
 
+PIPE_WIDTH = 250
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 StateDir = Annotated[
     Path | None,
@@ -113,7 +114,7 @@ def list_runs(
         if as_json:
             typer.echo(page.model_dump_json(indent=2))
         else:
-            print_runs(Console(highlight=False), page)
+            print_runs(_table_console(), page)
 
 
 @app.command()
@@ -157,6 +158,12 @@ def cancel(
 def _api(state_dir: Path | None) -> Iterator[Api]:
     with Api(find_target(CommandSettings(), state_dir)) as api:
         yield api
+
+
+def _table_console() -> Console:
+    """As wide as the terminal; a pipe gets every column whole."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def _say_accepted(console: Console, api: Api, accepted: Accepted) -> None:

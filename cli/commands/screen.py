@@ -22,6 +22,7 @@ STYLES = {
     Tone.GOOD: "green",
     Tone.BAD: "red",
     Tone.NOTE: "yellow",
+    Tone.WHY: "red",
     Tone.QUOTE: "dim",
 }
 MARKS = {Tone.GOOD: "✓ ", Tone.BAD: "✗ ", Tone.NOTE: "• ", Tone.STARTED: "▸ "}

@@ -6,11 +6,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.commands.progress import Line, Progress, ending, final_lines, name_of, seconds
+from cli.commands.progress import Line, Progress, clean, ending, final_lines, name_of, seconds
 from cli.commands.screen import MARKS, STYLES
 from domain.runs.views import RunListItem, RunPage, RunView
 from domain.runs.words import PhaseStatus, RunStatus
 
+WIDE = 120
+"""Columns of a terminal from which the list shows everything."""
 STATUS_STYLES = {
     RunStatus.SUCCEEDED: "green",
     RunStatus.FAILED: "red",
@@ -26,20 +28,23 @@ def print_runs(console: Console, page: RunPage) -> None:
         )
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("Run", "Status", "Outcome", "Iterations", "Took", "Started", "Task"):
-        table.add_column(name, no_wrap=name != "Task", overflow="ellipsis")
+    names = {"Run": 36, "Status": 9, "Outcome": 12, "Iterations": 2, "Took": 6, "Started": 16, "Task": 10}
+    shown = [name for name in names if console.width >= WIDE or name not in ("Took", "Started", "Task")]
+    for name in shown:
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=names[name])
     for run in page.runs:
         outcome = run.outcome_kind or (f"{run.current_phase} …" if run.current_phase else "")
         detail = f"({run.outcome_detail})" if run.outcome_detail else ""
-        table.add_row(
-            str(run.id),
-            Text(run.status, style=STATUS_STYLES.get(run.status, "")),
-            f"{outcome}{detail}",
-            str(run.iterations),
-            _took(run),
-            _when(run.started_at or run.created_at),
-            Text(run.title),
-        )
+        cells = {
+            "Run": Text(str(run.id)),
+            "Status": Text(run.status, style=STATUS_STYLES.get(run.status, "")),
+            "Outcome": Text(f"{outcome}{detail}"),
+            "Iterations": Text(str(run.iterations)),
+            "Took": Text(_took(run)),
+            "Started": Text(_when(run.started_at or run.created_at)),
+            "Task": Text(clean(run.title)),
+        }
+        table.add_row(*(cells[name] for name in shown))
     console.print(table)
     total = page.total if page.total is not None else f"at least {page.total_at_least}"
     more = f"; next page: --cursor {page.next_cursor}" if page.next_cursor else ""
@@ -50,7 +55,7 @@ def print_run(console: Console, view: RunView, page: str) -> None:
     console.print(Text(ending(view), style="bold"))
     about = [
         ("Run", str(view.id)),
-        ("Task", view.title),
+        ("Task", clean(view.title)),
         ("Pipeline", f"{view.pipeline_name}@{view.pipeline_hash[:12]}"),
         *((("Workspace", f"{view.workspace_name} ({view.repo_path})"),) if view.workspace_name else ()),
         ("Asked by", view.actor),

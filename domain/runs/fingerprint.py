@@ -22,9 +22,9 @@ class Runner(Frozen):
 
 
 RUNNERS: tuple[Runner, ...] = (
-    Runner(name="pytest", failing=r"^(?:FAILED|ERROR) ([^\s\[]+(?:\[[^\]\n]*\])?)(?= - |\s*$)"),
+    Runner(name="pytest", failing=r"^(?:FAILED|ERROR) (?=\S*(?:\.py|::))([^\s\[]+(?:\[[^\]\n]*\])?)(?= - |\s*$)"),
     Runner(name="pytest -v", failing=r"^(\S+::\S+) (?:FAILED|ERROR)\b"),
-    Runner(name="unittest", failing=r"^(?:FAIL|ERROR): \S+ \(([\w.]+)\)"),
+    Runner(name="unittest", failing=r"^(?:FAIL|ERROR): (\S+ \([\w.]+\))"),
     Runner(name="go test", failing=r"^\s*--- FAIL: (\S+)"),
     Runner(name="go build", failing=r"^FAIL\t(\S+) \[build failed\]"),
     Runner(name="jest", failing=r"^\s*● (.+ › .+?)\s*$"),
@@ -66,8 +66,13 @@ def of_output(output: str, error: PhaseError) -> str:
     tests = list(dict.fromkeys(test for _, test in failing))
     exceptions = sorted({match for pattern in _EXCEPTIONS for match in pattern.findall(text)})
     more = f" and {len(tests) - 3} more" if len(tests) > 3 else ""
-    names = ", ".join(test.rsplit("::", 1)[-1] for test in tests[:3])
+    names = ", ".join(_short(test) for test in tests[:3])
     return _make(" ".join([f"{names}{more}", *exceptions[:2]]), "\n".join([*tests, "", *exceptions]))
+
+
+def _short(test: str) -> str:
+    """`tests/test_a.py::test_b` and `test_b (tests.test_a.Case)` as `test_b`."""
+    return test.rsplit("::", 1)[-1].split(" (", 1)[0]
 
 
 def of_comments(comments: str) -> str:

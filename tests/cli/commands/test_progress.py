@@ -31,7 +31,11 @@ def test_iterations_have_a_heading_once_and_outside_phases_have_none() -> None:
 
 
 def test_a_failure_has_its_message_excerpt_and_hint_without_control_characters() -> None:
-    lines = _lines(attempt("verify", iteration=1, status=PhaseStatus.FAILED, error=FAILED))
+    failed = attempt(
+        "verify", iteration=1, status=PhaseStatus.FAILED, error=FAILED, fingerprint="test_old ValueError #0123456789ab"
+    )
+    lines = _lines(failed)
+    assert lines[1].endswith("test_old ValueError")
     assert lines[2:] == [
         "  `pytest` ended with exit code 1.",
         "  │ [31mFAILED tests/test_dates.py::test_old[0m",
