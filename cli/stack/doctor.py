@@ -15,6 +15,7 @@ EXAMINATIONS: tuple[Examine, ...] = (
     machine_checks.programs,
     machine_checks.state_folder,
     machine_checks.disk_space,
+    machine_checks.orphaned_data,
     machine_checks.ports,
     server_checks.processes,
     server_checks.postgres,

@@ -12,6 +12,8 @@ from cli.stack import temporal_binary
 from cli.stack.checks import Check
 from cli.stack.plan import PORT_OWNER
 from cli.stack.ports import is_free
+from cli.stack.postgres import OWNER_NOTE
+from cli.stack.postgres_binaries import SHARED_FOLDER
 from cli.stack.process import read_record
 from cli.stack.settings import StackSettings
 from cli.stack.state import StateFolder, read_status
@@ -111,6 +113,16 @@ def disk_space(settings: StackSettings, folder: StateFolder) -> Iterator[Check]:
         yield Check(name="disk", status="note", found=found, what_to_do=text)
     else:
         yield Check(name="disk", status="ok", found=found)
+
+
+def orphaned_data(settings: StackSettings, folder: StateFolder) -> Iterator[Check]:
+    """Data that root's stacks left outside their state folders, when those were removed."""
+    for note in sorted(SHARED_FOLDER.glob(f"data-*/{OWNER_NOTE}")):
+        owner, data = Path(note.read_text()), note.parent
+        if not (owner / "identity.json").exists():
+            found = f"{data} belonged to {owner.parent}, which is gone"
+            text = f"when it is not needed: rm -r '{data}'"
+            yield Check(name="left-over data", status="note", found=found, what_to_do=text)
 
 
 def ports(settings: StackSettings, folder: StateFolder) -> Iterator[Check]:

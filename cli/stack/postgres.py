@@ -32,6 +32,8 @@ DATABASE = "millwright"
 ADMIN_ROLE = "millwright_admin"
 APP_ROLE = "millwright_app"
 UNPRIVILEGED = "nobody"
+OWNER_NOTE = "millwright-owner"
+"""In the data folder: whose it is, so that `doctor` can name data that outlived its state folder."""
 STOP_SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """Fast shutdown, then an immediate one, then none at all: each is safe, the later ones replay the log at start."""
 
@@ -111,6 +113,7 @@ class Postgres:
             self._write_identity()
             if not self.data.exists():
                 self._create_cluster()
+                (self.data / OWNER_NOTE).write_text(str(self.folder))
             self._remove_stale_pid()
 
     def service(self) -> Service:

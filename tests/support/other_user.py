@@ -18,8 +18,9 @@ OLDEST = (3, 11)
 def clone_for_other_user(home: Path) -> str:
     """Makes `home` (mode 0700, the user's) with a clone in it; the path of its Python."""
     clone = home / "a clone"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, tracked.split("\0")):
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file() and not name.startswith("tests/"):
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
@@ -32,7 +33,8 @@ def clone_for_other_user(home: Path) -> str:
     subprocess.run(command, cwd=clone, env=environment | {"UV_PROJECT_ENVIRONMENT": ".venv"}, check=True)
     home.chmod(0o700)
     user = pwd.getpwnam(USER)
-    os.chown(home, user.pw_uid, user.pw_gid)
+    for folder, _, _ in os.walk(home):  # folders only: the files of the environment are hard links into uv's cache
+        os.chown(folder, user.pw_uid, user.pw_gid)
     return str(clone / ".venv" / "bin" / "python")
 
 

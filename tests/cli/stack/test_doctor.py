@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from cli.stack import machine_checks
 from cli.stack.ports import LOOPBACK, any_free
 from cli.stack.postgres import Postgres
+from cli.stack.settings import StackSettings
+from cli.stack.state import StateFolder
 from cli.stack.temporal import TemporalServer
 
 SECRET = "not-to-be-seen-anywhere"
@@ -109,6 +112,20 @@ def test_servers_that_do_not_answer_are_named(tmp_path: Path, variable: str, nam
     assert checks[name]["status"] == "failed"
     assert variable.split("_")[0] in checks[name]["what_to_do"]
     assert SECRET not in output
+
+
+def test_data_of_a_removed_state_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_checks, "SHARED_FOLDER", tmp_path)
+    owner = tmp_path / "state" / "postgres"
+    owner.mkdir(parents=True)
+    (owner / "identity.json").write_text("{}")
+    (tmp_path / "data-1").mkdir()
+    (tmp_path / "data-1" / "millwright-owner").write_text(str(owner))
+    settings, folder = StackSettings(), StateFolder(tmp_path / "state")
+    assert list(machine_checks.orphaned_data(settings, folder)) == []
+    (owner / "identity.json").unlink()
+    [check] = machine_checks.orphaned_data(settings, folder)
+    assert (check.status, str(tmp_path / "data-1") in check.what_to_do) == ("note", True)
 
 
 def test_a_person_reads_the_same(tmp_path: Path) -> None:
