@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 import structlog
+import uvloop
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -98,7 +99,7 @@ def main() -> int:
         settings.otlp_endpoint, redactor, process="worker", instance=worker_name(), version="0.1.0"
     )
     try:
-        asyncio.run(serve(settings, dict(os.environ), redactor))
+        uvloop.run(serve(settings, dict(os.environ), redactor))
     except MillwrightError as error:
         log.error("worker.unreachable", problem=error.message, hint=error.hint)
         return UNREACHABLE

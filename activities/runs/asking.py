@@ -51,7 +51,7 @@ class Asking:
         )
         text = answered.reply.text
         if not answered.repeated:
-            await context.output.say(text if text.endswith("\n") else f"{text}\n")
+            context.output.keep(text if text.endswith("\n") else f"{text}\n")
         work = Work(
             summary=text,
             usage=usage_of(answered),

@@ -21,6 +21,15 @@ class LiveOutput:
         self._sequence = 0
         self._unsent = ""
 
+    def keep(self, text: str) -> None:
+        """For what is said at the phase's end: it goes out with the result, without a round trip of its own."""
+        self._unsent += text
+
+    @property
+    def unsent(self) -> tuple[int, str]:
+        """Number and text of the chunk that was not sent."""
+        return (self._sequence + 1, self._unsent) if self._unsent else (0, "")
+
     async def say(self, text: str) -> None:
         self._unsent += text
         if not self._unsent:

@@ -118,9 +118,10 @@ class Phases:
     async def _execution(self, phase: PhaseInput, began: Began, stop: StopSignal) -> PhaseResult:
         key, lease = phase.key, began.lease
         spec = began.run.pipeline.phase(key.phase)
+        output = LiveOutput(self._sink, key, lease)
         with self._telemetry.phase(phase, spec, lease) as told:
             async with self._ticker.watch(key, lease, stop, _heartbeat()):
-                finished = await self._attempted(phase, spec, began, stop)
+                finished = await self._attempted(phase, spec, began, stop, output)
                 if isinstance(finished, MustWait):
                     told.wait(finished)
                     await self._ledger.wait(key, lease, finished)
@@ -132,7 +133,7 @@ class Phases:
                 error = finished.result.error
                 if error is not None and error.failure_class is FailureClass.INFRASTRUCTURE:
                     return await self._hand_back(began, phase, error, finished)
-                result = await self._commit(phase, began, finished)
+                result = await self._commit(phase, began, self._with_last_output(finished, output))
                 self._telemetry.finished(told, spec, finished)
                 return result
 
@@ -157,11 +158,16 @@ class Phases:
             delay = FIRST_RETRY_SECONDS
         return ApplicationError(error.message, type=error.kind, next_retry_delay=timedelta(seconds=delay))
 
+    def _with_last_output(self, finished: Finished, output: LiveOutput) -> Finished:
+        sequence, text = output.unsent
+        if not text:
+            return finished
+        return finished.model_copy(update={"output": self._redactor.redact(text), "output_sequence": sequence})
+
     async def _attempted(
-        self, phase: PhaseInput, spec: WorkPhase, began: Began, stop: StopSignal
+        self, phase: PhaseInput, spec: WorkPhase, began: Began, stop: StopSignal, output: LiveOutput
     ) -> Finished | MustWait:
         """Steps 3 and the effect, with every failure turned into a value."""
-        output = LiveOutput(self._sink, phase.key, began.lease)
         context = PhaseContext(phase=phase, spec=spec, began=began, stop=stop, output=output)
         try:
             if not touches_tree(spec):

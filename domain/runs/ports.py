@@ -130,6 +130,10 @@ class Finished(Frozen):
     commit: "CommitFacts | None" = None
     branch: str | None = None
     """Set when the phase delivered the branch."""
+    output: str = ""
+    """What of the live output was not sent before: its last chunk, written in the same transaction."""
+    output_sequence: int = 0
+    """Number of that chunk."""
 
 
 class CommitFacts(Frozen):

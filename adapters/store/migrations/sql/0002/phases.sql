@@ -319,6 +319,13 @@ BEGIN
     SELECT v_org, v_run, e.attempt_id, x->>'name', x->>'sha256', (x->>'size_bytes')::bigint, x->>'media_type', t
       FROM jsonb_array_elements(f->'artifacts') x;
 
+    IF (f->>'output_sequence')::int > 0 THEN
+        INSERT INTO output_chunk (run_id, execution_ordinal, seq, org_id, text, at)
+        SELECT v_run, ordinal, (f->>'output_sequence')::int, v_org, f->>'output', t
+          FROM execution WHERE id = (p->>'execution_id')::uuid
+        ON CONFLICT (run_id, execution_ordinal, seq) DO UPDATE SET text = excluded.text;
+    END IF;
+
     IF v_commit IS NOT NULL THEN
         v_seq := v_seq + 1;
         INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
