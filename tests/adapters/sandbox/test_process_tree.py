@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -68,6 +69,14 @@ async def test_a_tree_gets_a_moment_to_tidy_up(bench: Bench) -> None:
     assert result.exit_code == 3
 
 
+async def test_what_left_the_tree_gets_a_moment_too(plain: Bench) -> None:
+    """Only a guard that is its new parent knows of it while there is time."""
+    script = "trap 'echo tidied > mark; exit' TERM; sleep 1000 & wait"
+    result = await plain.run(f'setsid setsid sh -c "{script}" & sleep 0.3')
+    assert result.exit_code == 0
+    assert (plain.cwd / "mark").read_text() == "tidied\n"
+
+
 async def test_a_chain_that_forks_faster_than_it_is_looked_at_ends(bench: Bench) -> None:
     """Each link lives for some milliseconds, in a session of its own, and leaves a child behind."""
     code = "import os,time\nwhile True:\n if os.fork(): os._exit(0)\n os.setsid(); time.sleep(0.002)"
@@ -123,6 +132,30 @@ async def test_a_killed_guard_takes_the_tree_with_it(bench: Bench, victim: str) 
     assert caught.value.error.kind is ErrorKind.SANDBOX
     assert caught.value.error.hint
     assert bench.living() == []
+
+
+async def test_a_killed_guard_takes_with_it_what_carries_no_mark(bench: Bench) -> None:
+    """Out of the session, with an environment of its own: only the watcher, its new parent, can find it."""
+    seconds = f"1000.{uuid4().int % 10**9}"
+    running = asyncio.create_task(bench.run(f"(setsid env -i sleep {seconds} &) ; sleep 0.2; echo ready; sleep 1000"))
+    await bench.until(lambda: "ready" in bench.heard)
+    assert _with_argument(seconds)
+    os.kill(_guards_above(bench)[0], signal.SIGKILL)
+    with pytest.raises(PhaseFailure):
+        await running
+    assert _with_argument(seconds) == []
+
+
+def _with_argument(text: str) -> list[int]:
+    found = []
+    for pid in proctree.everyone():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if text.encode() in words:
+            found.append(pid)
+    return found
 
 
 WORKER = """
