@@ -5,16 +5,15 @@ import sys
 
 from pydantic import ValidationError
 
-PR_SET_DUMPABLE = 4
+_PR_SET_DUMPABLE = 4
 
 
-def forbid_memory_reads() -> bool:
-    """This process holds sessions and credentials: no child or neighbour of the same user may read its memory.
-
-    Linux: /proc/<pid>/environ and ptrace are then closed to the same user. False where there is no such thing."""
-    if sys.platform != "linux":
-        return False
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
+def forbid_dumping() -> None:
+    """First thing in the `__main__` of every process that holds a secret: commands run as the same user, and its keys
+    are in its environment. Linux: /proc/<pid>/environ and mem, a debugger and core dumps are closed to this user's
+    other processes. Elsewhere it does nothing."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def settings_problem(error: ValidationError | ValueError) -> str:

@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 from pydantic import ValidationError
 
-from adapters.process import forbid_memory_reads, settings_problem
+from adapters.process import forbid_dumping, settings_problem
 from adapters.secrets.redactor import SecretRedactor
 from adapters.telemetry import logs, otlp
 from api.app import create_app
@@ -31,6 +34,18 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._stopping = stopping
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's own, but the signal is not raised again: spans are still to be sent, and the end is 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -81,7 +96,7 @@ def main() -> int:
     except (ValidationError, ValueError) as error:
         log.error("settings.invalid", problem=settings_problem(error))
         return USAGE
-    forbid_memory_reads()
+    forbid_dumping()
     redactor.add(urlsplit(settings.database_url).password or "")
     telemetry = otlp.configure(
         settings.otlp_endpoint,

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from adapters.failpoints import failpoints
-from adapters.process import forbid_memory_reads, settings_problem
+from adapters.process import forbid_dumping, settings_problem
 from adapters.secrets.redactor import SecretRedactor
 from adapters.store.known_runs import PostgresKnownRuns
 from adapters.store.relay import PostgresOutbox
@@ -93,7 +93,7 @@ def main() -> int:
     except (ValidationError, ValueError) as error:
         log.error("settings.invalid", problem=settings_problem(error))
         return USAGE
-    forbid_memory_reads()
+    forbid_dumping()
     redactor.add(urlsplit(settings.database_url).password or "")
     telemetry = otlp.configure(
         settings.otlp_endpoint, redactor, process="worker", instance=worker_name(), version="0.1.0"

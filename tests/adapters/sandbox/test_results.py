@@ -121,7 +121,7 @@ SECRETIVE = """
 import asyncio, os, sys
 from pathlib import Path
 from adapters.sandbox.guarded import GuardedSandbox
-from adapters.sandbox.undumpable import forbid_dumping
+from adapters.process import forbid_dumping
 from domain.sandbox.ports import Command, shell
 from tests.adapters.sandbox.conftest import PlainRedactor
 
