@@ -80,7 +80,8 @@ class GuardProcess:
 
     def _write(self, data: bytes) -> None:
         assert self._process is not None and self._process.stdin is not None
-        self._process.stdin.write(data)  # a guard that is gone shows at its reports' end, not here
+        with contextlib.suppress(RuntimeError):  # uvloop's word for a pipe that is closed; asyncio says nothing
+            self._process.stdin.write(data)  # a guard that is gone shows at its reports' end, not here
 
     def give_sign_of_life(self) -> None:
         self._write(guard.SIGN_OF_LIFE)
