@@ -63,7 +63,6 @@ KIND_OF: dict[int, str] = {
     405: "method-not-allowed",
     409: "conflict",
     413: "body-too-large",
-    415: "unsupported-media-type",
     421: "unknown-host",
     422: "invalid-input",
     429: "too-many-requests",

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from markupsafe import Markup, escape
+
 
 def duration(seconds: float | None) -> str:
     """`340ms`, `12s`, `2m 30s`, `3h 05m`, `2d 4h`."""
@@ -75,3 +77,13 @@ def ago(moment: datetime, now: datetime) -> str:
 def short_id(value: object) -> str:
     """The tail of a UUIDv7: its head is the same for a whole minute."""
     return str(value)[-8:]
+
+
+def ticks(text: str) -> Markup:
+    """Text in `backticks` as code; everything is escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )

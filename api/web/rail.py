@@ -47,8 +47,11 @@ def rail(run: RunView) -> tuple[RailGroup, ...]:
     straight: list[WorkPhase] = []
     title = "Before the iterations" if run.pipeline.loop else "Phases"
 
+    newest = max(run.iterations, run.current_iteration or 0, 1)
+
     def group(name: str, iteration: int, phases: Sequence[WorkPhase]) -> None:
-        lines = (_line(run, each, begun.get((iteration, each.name), ()), running) for each in phases)
+        passed_by = run.status.is_final or 0 < iteration < newest
+        lines = (_line(run, each, begun.get((iteration, each.name), ()), running, passed_by) for each in phases)
         groups.append(RailGroup(name, tuple(lines)))
 
     for item in run.pipeline.phases:
@@ -57,7 +60,7 @@ def rail(run: RunView) -> tuple[RailGroup, ...]:
             continue
         if straight:
             group(title, 0, straight)
-        for iteration in range(1, max(run.iterations, run.current_iteration or 0, 1) + 1):
+        for iteration in range(1, newest + 1):
             group(f"Iteration {iteration}", iteration, item.loop.phases)
         straight, title = [], "After the iterations"
     if straight:
@@ -65,14 +68,18 @@ def rail(run: RunView) -> tuple[RailGroup, ...]:
     return tuple(groups)
 
 
-def _line(run: RunView, phase: WorkPhase, attempts: tuple[AttemptView, ...], running: AttemptView | None) -> RailPhase:
+def _line(
+    run: RunView, phase: WorkPhase, attempts: tuple[AttemptView, ...], running: AttemptView | None, passed_by: bool
+) -> RailPhase:
     is_running = running is not None and any(each.id == running.id for each in attempts)
-    return RailPhase(phase.name, phase.kind, _look(run, attempts, is_running=is_running), attempts, is_running)
+    look = _look(run, attempts, is_running=is_running, passed_by=passed_by)
+    return RailPhase(phase.name, phase.kind, look, attempts, is_running)
 
 
-def _look(run: RunView, attempts: tuple[AttemptView, ...], *, is_running: bool) -> Look:
+def _look(run: RunView, attempts: tuple[AttemptView, ...], *, is_running: bool, passed_by: bool) -> Look:
+    """`passed_by`: the run will not come to this place any more."""
     if not attempts:
-        return words.SKIPPED if run.status.is_final else words.NOT_STARTED
+        return words.SKIPPED if passed_by else words.NOT_STARTED
     newest = attempts[-1]
     if is_running:
         return words.PHASE[PhaseStatus.RUNNING]

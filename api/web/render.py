@@ -53,6 +53,7 @@ def _environment() -> Environment:
         clock=format.clock,
         ago=format.ago,
         short_id=format.short_id,
+        ticks=format.ticks,
         ansi=ansi.ansi_html,
     )
     return environment

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -49,7 +49,9 @@ async def served(urls: Urls, folder: Path) -> AsyncIterator[Served]:
         wired(settings) as deps,
         open_database(urls.app_url, max_connections=4) as database,
     ):
-        app = create_app(deps)
+        # Tests must not deliver to a Temporal that happens to run on this machine.
+        apart = {name: work for name, work in deps.background.items() if name != "relay"}
+        app = create_app(replace(deps, background=apart))
         ours, theirs = await make_organization(database, "default"), await make_organization(database, "other")
         async with new_client(app) as client:
             yield Served(app, deps, client, database, ours, theirs, folder)

@@ -56,3 +56,16 @@ def test_count(number: int | None, shown: str) -> None:
 def test_ago(seconds: int, shown: str) -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     assert format.ago(now - timedelta(seconds=seconds), now) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("run `up` <b>", "run <code>up</code> &lt;b&gt;"),
+        ("`<i>`", "<code>&lt;i&gt;</code>"),
+        ("a ` b", "a ` b"),
+        ("", ""),
+    ],
+)
+def test_backticks_become_code(text: str, shown: str) -> None:
+    assert format.ticks(text) == shown
