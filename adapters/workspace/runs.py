@@ -36,7 +36,14 @@ def opened(git: Git, place: RunPlace, known: KnownTrees) -> Iterator[Worktree]:
                 f"The run has no worktree at {place.worktree}",
                 hint="It was reclaimed meanwhile, or removed; the phase is tried again, which makes it anew.",
             )
+        remove_leftovers(place)
         yield Worktree(git, place, known)
+
+
+def remove_leftovers(place: RunPlace) -> None:
+    """Of a process that was killed; the run's git lock is held."""
+    for leftover in (place.temporary_worktree, place.trash, place.new_private_git, place.old_private_git):
+        remove_folder(leftover)
 
 
 def exists(place: RunPlace) -> bool:
@@ -106,8 +113,7 @@ def reclaim(git: Git, place: RunPlace, known: KnownTrees) -> bool:
         known.forget(place.index)
         for beside in (place.facts, place.index, place.work_index, place.setup_stamp):
             beside.unlink(missing_ok=True)
-        for leftover in (place.trash, place.new_private_git, place.old_private_git):
-            remove_folder(leftover)
+        remove_leftovers(place)
         for lock in (place.guard_lock, place.phase_lock, place.git_lock):
             lock.unlink(missing_ok=True)
     return True
