@@ -7,8 +7,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from temporalio.client import WorkflowFailureError
 
 from cli.stack import temporal_binary
 from cli.stack.ports import any_free
@@ -96,9 +99,8 @@ async def record(names: list[str]) -> None:
 
 async def keep(engine: World, name: str, workflow_id: str) -> None:
     handle = engine.client.get_workflow_handle(workflow_id)
-    async with asyncio.timeout(30):
-        while (await handle.describe()).close_time is None:
-            await asyncio.sleep(0.05)
+    with suppress(WorkflowFailureError):  # its end is what counts here, whatever it is
+        await handle.result()
     history: dict[str, Any] = json.loads((await handle.fetch_history()).to_json())
     path = HISTORIES / f"{name}.json"
     path.write_text(json.dumps(history, indent=1) + "\n")

@@ -40,7 +40,7 @@ class SleepsFirst(RunWorkflow):
     """The mutation: a timer before everything else."""
 
     @workflow.run
-    async def run(self, raw):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    async def run(self, raw):  # type: ignore[no-untyped-def]
         await workflow.sleep(1)
         return await super().run(raw)
 
