@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidInput
 from domain.pipelines.ports import PromptVariables
+from domain.pipelines.spec import ModelPhase, ReviewPhase
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.messages import TaskSpec
 from domain.runs.ports import EarlierAttempt
@@ -46,14 +47,23 @@ def _render(template: str, variables: PromptVariables = VARIABLES_OF_ITERATION_2
     return Prompts().render(template, variables)
 
 
-def _prompt(phase: str) -> str:
-    found = load_pipeline(shipped()["code-change"]).phase(phase)
-    return _render(found.prompt)  # type: ignore[union-attr]
+def _prompts() -> dict[str, str]:
+    """`pipeline/phase` -> template of every shipped prompt."""
+    return {
+        f"{name}/{phase.name}": phase.prompt
+        for name, file in shipped().items()
+        for phase in load_pipeline(file).all_phases
+        if isinstance(phase, ModelPhase | ReviewPhase)
+    }
 
 
-@pytest.mark.parametrize("phase", ["plan", "implement", "self-review"])
-def test_every_prompt_has_the_selected_task_with_its_hints_and_feedback(phase: str) -> None:
-    text = _prompt(phase)
+def _prompt(phase: str, pipeline: str = "code-change") -> str:
+    return _render(_prompts()[f"{pipeline}/{phase}"])
+
+
+@pytest.mark.parametrize("prompt", sorted(_prompts()))
+def test_every_prompt_has_the_selected_task_with_its_hints_and_feedback(prompt: str) -> None:
+    text = _render(_prompts()[prompt])
     assert "## Selected Task" in text
     for part in (
         "Mend it.",
@@ -75,10 +85,22 @@ def test_a_failed_verification_reaches_the_next_implementation() -> None:
     assert "def parse(): ..." in text
 
 
+def test_the_specification_reaches_implementation_and_review() -> None:
+    spec = EarlierAttempt(iteration=0, phase="spec", attempt=1, status="passed", summary="Years from 1900 on.")
+    variables = VARIABLES_OF_ITERATION_2.model_copy(update={"earlier": (spec,)})
+    for phase in ("implement", "review"):
+        assert "Years from 1900 on." in _render(_prompts()[f"spec-change/{phase}"], variables)
+
+
+def test_sections_that_both_pipelines_have_are_the_same() -> None:
+    ours, other = (shipped()[name].parent / "prompts" for name in ("code-change", "spec-change"))
+    for section in ("task.md", "files.md"):
+        assert (ours / section).read_text() == (other / section).read_text()
+
+
 def test_the_first_iteration_has_no_section_about_failures() -> None:
     first = VARIABLES_OF_ITERATION_2.model_copy(update={"iteration": 1, "earlier": ()})
-    found = load_pipeline(shipped()["code-change"]).phase("implement")
-    assert "What went wrong" not in _render(found.prompt, first)  # type: ignore[union-attr]
+    assert "What went wrong" not in _render(_prompts()["code-change/implement"], first)
 
 
 def test_the_review_sees_the_diff() -> None:
