@@ -43,23 +43,24 @@ class KillRun:
     kind: Kind
 
 
-def make_runs(count: int, folder: Path) -> tuple[KillRun, ...]:
-    """The same runs on every call: a campaign that is continued names them again."""
-    remote = _bare_remote(folder / "remote.git", folder / "seed")
-    models = {kind.name: f"scripted:{_script(kind, folder / 'scripts')}" for kind in set(MIX)}
-    document = PIPELINE.read_text()
-    runs = []
-    for number in range(count):
+class RunMaker:
+    """Run number N is the same on every call: a campaign that is continued names it again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.remote = _bare_remote(folder / "remote.git", folder / "seed")
+        self._models = {kind.name: f"scripted:{_script(kind, folder / 'scripts')}" for kind in set(MIX)}
+        self._document = PIPELINE.read_text()
+
+    def make(self, number: int) -> KillRun:
         kind = MIX[number % len(MIX)]
         body = {
             "task": f"{kind.name} {number}",
-            "repo": str(remote),
-            "settings": {"model": models[kind.name]},
-            "pipeline_yaml": document,
+            "repo": str(self.remote),
+            "settings": {"model": self._models[kind.name]},
+            "pipeline_yaml": self._document,
             "prompts": PROMPTS,
         }
-        runs.append(KillRun(Job(f"{number:04} {kind.name}", body), kind))
-    return tuple(runs)
+        return KillRun(Job(f"{number:04} {kind.name}", body), kind)
 
 
 def _bare_remote(remote: Path, seed: Path) -> Path:

@@ -12,7 +12,6 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,13 @@ from cli.stack.settings import StackSettings
 from domain.failpoints import Point
 from tests.campaigns.harness import AT_ONCE, Ended, Job, Results, Runs, ask
 from tests.campaigns.kill_checks import Watch, commits_off, off_at_the_end
-from tests.campaigns.kill_runs import make_runs, outcomes_off
+from tests.campaigns.kill_runs import RunMaker, outcomes_off
 from tests.campaigns.killer import Killer, make_plan
 
 EXECUTOR_PERMITS = 6
 """Fewer than runs at once: some always wait."""
-AHEAD = 2 * AT_ONCE
-"""Runs started ahead of the killing, so that every blow finds some at work."""
-HELD_SECONDS = 20.0
-"""With nothing to strike, the next run is let go after this long."""
+AFTER_HUNGER_SECONDS = 1.0
+"""Between runs that are let go because an armed point finds nothing at work."""
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -48,17 +45,19 @@ class Report:
 
 class KillTest:
     def __init__(self, folder: Path, runs: int, seed: int) -> None:
-        self._folder = folder
         self._points = folder / "failpoints"
         self._points.mkdir(parents=True, exist_ok=True)
         self.stack = LocalStack(
             folder / "stack",
             {"MILLWRIGHT_HEARTBEAT_SECONDS": "3", "MILLWRIGHT_FAILPOINTS": str(self._points)},
         )
-        self._runs = make_runs(runs, folder)
+        self._results = Results(folder / "results.jsonl")
+        self._maker = RunMaker(folder)
+        self._count = runs
+        self._runs = [self._maker.make(number) for number in range(max(runs, len(self._results.read())))]
         self._killer = Killer(self.stack, self._points, make_plan(runs, seed), seed, folder / "progress.json")
         self._watch = Watch(self.stack)
-        self._cancelled = {run.job.name for run in self._runs if run.kind.cancelled}
+        self._turn = asyncio.Lock()
 
     def run(self) -> Report:
         """Brings the stack up and down again."""
@@ -75,7 +74,7 @@ class KillTest:
     async def _kill_and_run(self) -> list[Ended]:
         runs = Runs(
             self.stack,
-            Results(self._folder / "results.jsonl"),
+            self._results,
             before_start=self._held_back,
             while_running=self._cancel,
         )
@@ -83,20 +82,24 @@ class KillTest:
             watching = group.create_task(self._watch.run())
             killing = group.create_task(self._killer.run())
             ends = await runs.all([run.job for run in self._runs], tell=self._tell)
-            await killing
+            while not killing.done():
+                self._runs.append(self._maker.make(len(self._runs)))
+                ends += await runs.all([self._runs[-1].job], tell=self._tell)
             watching.cancel()
         return ends
 
     async def _held_back(self, started: int) -> None:
-        """Runs last as long as the killing does."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(HELD_SECONDS):
-                while started > self._killer.share_done * len(self._runs) + AHEAD:  # noqa: ASYNC110 - two of them end it
-                    await asyncio.sleep(0.2)
+        """Runs last as long as the killing does; an armed point never waits in vain."""
+        async with self._turn:
+            while started > self._killer.share_done * self._count + AT_ONCE and self._killer.share_done < 1:
+                if self._killer.wants_a_run:
+                    await asyncio.sleep(AFTER_HUNGER_SECONDS)
+                    return
+                await asyncio.sleep(0.2)
 
     async def _cancel(self, job: Job, run_id: UUID) -> None:
         """Cancels a run of that kind as soon as its command runs."""
-        if job.name not in self._cancelled:
+        if not next(run for run in self._runs if run.job is job).kind.cancelled:
             return
         at_work = "SELECT 1 FROM run WHERE id = %s AND (finished_at IS NOT NULL OR current_phase = 'work')"
         while not await self.stack.ask_patiently(at_work, run_id):  # noqa: ASYNC110 - another process does it
@@ -108,7 +111,7 @@ class KillTest:
         off += [f"{times} times: {what}" for what, times in self._watch.off.items()]
         off += await off_at_the_end(self.stack)
         off += await asyncio.to_thread(self._watch.lost_events)
-        off += commits_off(self.stack, self._folder / "remote.git", self._runs, ends)
+        off += commits_off(self.stack, self._maker.remote, self._runs, ends)
         client = await Client.connect(self.stack.status.temporal_address)
         async for execution in client.list_workflows("ExecutionStatus = 'Running'"):
             off.append(f"Temporal still runs {execution.id}")

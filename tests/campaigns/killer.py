@@ -19,6 +19,8 @@ STOPPED_SECONDS = 5.0
 """Past the campaign's heartbeat timeout of 3 s: meanwhile Temporal gives the work to the next execution."""
 HIT_SECONDS = 90.0
 """An armed point that no run reaches in this time is given up, and comes again at the end of the list."""
+HUNGRY_SECONDS = 2.0
+"""Not hit for so long, there is too little at work: another run is let go."""
 READY_SECONDS = 120.0
 CALM_SECONDS = (0.0, 1.0)
 """Between two blows, at random."""
@@ -80,6 +82,8 @@ class Killer:
         self._plan = plan
         self._random = random.Random(seed)
         self._file = progress_file
+        self.wants_a_run = False
+        """Nothing comes to the armed point."""
         self.progress = (
             Progress.model_validate_json(progress_file.read_text()) if progress_file.exists() else Progress()
         )
@@ -108,7 +112,7 @@ class Killer:
             case Means.AIMED_STOP:
                 struck = await self._aim(Point(blow.target), "SIGSTOP")
             case Means.KILL:
-                struck = self._kill(blow.target)
+                struck = await self._kill(blow.target)
             case Means.STOP:
                 struck = await self._stop()
         await self._whole_again()
@@ -117,16 +121,20 @@ class Killer:
     async def _aim(self, point: Point, name: str) -> bool:
         """The first process that reaches the point gives itself the signal."""
         victims = [process for process in map(self._stack.process, ("worker", "api")) if process]
-        kills, before = self._points / f"{point}.kills", self.kills(point)
+        before = self.kills(point)
         arm = self._points / f"{point}.arm"
         arm.with_suffix(".new").write_text(name)
         arm.with_suffix(".new").rename(arm)
-        deadline = time.monotonic() + HIT_SECONDS
-        while not (kills.exists() and self.kills(point) > before):
+        deadline, hungry_at = time.monotonic() + HIT_SECONDS, time.monotonic() + HUNGRY_SECONDS
+        while self.kills(point) == before:
+            self.wants_a_run = time.monotonic() > hungry_at
             if time.monotonic() > deadline:
                 arm.unlink(missing_ok=True)
-                return self.kills(point) > before
+                break
             await asyncio.sleep(0.05)
+        self.wants_a_run = False
+        if self.kills(point) == before:
+            return False
         if name == "SIGSTOP":
             await self._let_go_later(victims)
             return True
@@ -135,11 +143,14 @@ class Killer:
             self.progress.killed[process.name] += not process.alive
         return True
 
-    def _kill(self, name: str) -> bool:
+    async def _kill(self, name: str) -> bool:
         process = self._stack.process(name)
-        struck = process is not None and process.signal(signal.SIGKILL)
-        self.progress.killed[name] += struck
-        return struck
+        if process is None or not process.signal(signal.SIGKILL):
+            return False
+        while process.alive:  # noqa: ASYNC110 - the kernel does not tell us
+            await asyncio.sleep(0.01)
+        self.progress.killed[name] += 1
+        return True
 
     async def _stop(self) -> bool:
         worker = self._stack.process("worker")
@@ -158,12 +169,12 @@ class Killer:
 
     async def _whole_again(self) -> None:
         """Every process lives and was ready. Raises TimeoutError naming what is not."""
-        if self._stack.process("supervisor") is None:
-            await asyncio.to_thread(self._stack.up)
         deadline = time.monotonic() + READY_SECONDS
         while missing := [name for name in PROCESSES if not self._is_ready(name, self._stack.process(name))]:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not ready {READY_SECONDS:.0f} s after a kill: {', '.join(missing)}")
+            if "supervisor" in missing:
+                await asyncio.to_thread(self._stack.up)
             await asyncio.sleep(0.1)
 
     def _is_ready(self, name: str, process: Known | None) -> bool:
