@@ -152,7 +152,7 @@ class Worktree:
         Raises PhaseFailure(storage)."""
         self._begin()
         added = self._add_all()
-        if added.code != 0 and "Permission denied" in added.stderr:
+        if "Permission denied" in added.stderr:  # only a warning, for a folder whose files would then be missing
             make_accessible(self._folder)
             added = self._add_all()
         if added.code == _FATAL and not self._is_about_files(added) and not failures.is_full(self._folder):

@@ -1,7 +1,6 @@
 """What an agent plants in its worktree is never run by our git, and never reaches the clone or the user."""
 
 import shutil
-import stat
 from pathlib import Path
 
 from adapters.workspace import GitWorkspaces
@@ -167,19 +166,3 @@ async def test_commands_in_the_worktree_have_a_git_of_their_own(run: Run) -> Non
     assert git(tagged.path, "rev-parse", "HEAD") == tagged.base
     assert git(tagged.path, "status", "--porcelain") == ""
     assert git(tagged.clone, "for-each-ref", "--format=%(refname)", "refs/heads") == ""
-
-
-async def test_folders_without_permissions_do_not_stop_a_run(run: Run) -> None:
-    locked = run.path / "locked"
-    locked.mkdir()
-    (locked / "file.txt").write_text("x\n")
-    (locked / "file.txt").chmod(0)
-    locked.chmod(0)
-    tree = await run.snapshot()
-    assert "locked/file.txt" in run.files(tree)
-    locked.chmod(0)
-    await run.restore(run.base_tree)
-    assert not locked.exists()
-    (run.path / "src").chmod(stat.S_IRUSR | stat.S_IXUSR)
-    await run.restore(tree)
-    assert await run.snapshot() == tree
