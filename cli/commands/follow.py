@@ -31,6 +31,8 @@ class Output(Frozen):
     """A piece of live output."""
 
     text: str
+    execution: int
+    """Ordinal of the execution that printed it."""
 
 
 def follow(api: Api, run_id: UUID) -> Iterator[Changed | Output]:
@@ -46,7 +48,8 @@ def follow(api: Api, run_id: UUID) -> Iterator[Changed | Output]:
                     answered, pause = time.monotonic(), FIRST_PAUSE_SECONDS
                     position = item.id or position
                     if item.event == "output":
-                        yield Output(text=str(item.json()["text"]))
+                        chunk = item.json()
+                        yield Output(text=str(chunk["text"]), execution=int(chunk["execution_ordinal"]))
                     elif item.event == "event":
                         view = read(api, run_id)
                         yield Changed(view=view, event=item.json())

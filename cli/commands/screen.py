@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from cli.commands.follow import Output
 from cli.commands.progress import Line, Tone, name_of, seconds, shown_lines
 from domain.runs.views import AttemptView, RunView
 from domain.runs.words import PhaseStatus
@@ -31,7 +32,7 @@ MARKS = {Tone.GOOD: "✓ ", Tone.BAD: "✗ ", Tone.NOTE: "• ", Tone.STARTED: "
 class Screen(Protocol):
     def show(self, lines: list[Line], view: RunView) -> None: ...
 
-    def output(self, text: str) -> None: ...
+    def output(self, printed: Output) -> None: ...
 
 
 class Plain:
@@ -47,10 +48,10 @@ class Plain:
         for line in lines:
             self._console.print(f"{now}  {_marked(line)}", markup=False, highlight=False)
 
-    def output(self, text: str) -> None:
+    def output(self, printed: Output) -> None:
         if not self._with_output:
             return
-        *whole, self._rest = (self._rest + text).split("\n")
+        *whole, self._rest = (self._rest + printed.text).split("\n")
         for line in shown_lines("\n".join(whole), len(whole)):
             self._console.print(line, markup=False, highlight=False)
 
@@ -77,9 +78,10 @@ class Terminal:
             self._tail.clear()
         self._running = newest
 
-    def output(self, text: str) -> None:
-        lines = shown_lines(text, 1000)
-        self._tail.extend(lines)
+    def output(self, printed: Output) -> None:
+        lines = shown_lines(printed.text, 1000)
+        if self._running and printed.execution in {each.ordinal for each in self._running.executions}:
+            self._tail.extend(lines)  # what another phase printed comes late
         if self._with_output:
             for line in lines:
                 self._console.print(Text(line, style="dim"))

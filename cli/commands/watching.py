@@ -25,7 +25,7 @@ def watch_on_screen(api: Api, console: Console, run_id: UUID, *, with_output: bo
                 view = tick.view
                 shown.show(progress.update(view), view)
             else:
-                shown.output(tick.text)
+                shown.output(tick)
     assert view is not None, "follow gives the run as it is first"
     return view
 

@@ -58,9 +58,9 @@ def test_a_run_that_has_ended_is_told_at_once() -> None:
 def test_events_and_output_come_as_they_happen() -> None:
     fake = FakeApi([RUNNING, RUNNING, DONE], [EVENT + CHUNK + EVENT + "event: end\ndata: {}\n\n"])
     told = _follow(fake)
-    assert [type(tick) for tick in told] == [Changed, Changed, Output, Changed]
+    assert [type(tick).__name__ for tick in told] == ["Changed", "Changed", "Output", "Changed"]
     assert told[1] == Changed(view=RUNNING, event={"seq": 2, "type": "phase.started"})
-    assert told[2] == Output(text="hello")
+    assert told[2] == Output(text="hello", execution=2)
     assert told[3].view == DONE  # type: ignore[union-attr]
     assert fake.positions == ["1.0.0"]
 

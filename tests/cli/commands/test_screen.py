@@ -5,13 +5,14 @@ import re
 
 from rich.console import Console
 
+from cli.commands.follow import Output
 from cli.commands.progress import Progress
 from cli.commands.screen import Plain, Terminal, screen
 from cli.commands.tables import print_run, print_runs
 from cli.commands.watching import print_end
 from domain.runs.views import RunPage
-from domain.runs.words import OutcomeKind, PhaseStatus, RunStatus
-from tests.cli.commands.views import FAILED, attempt, run
+from domain.runs.words import ExecutionStatus, OutcomeKind, PhaseStatus, RunStatus
+from tests.cli.commands.views import FAILED, attempt, execution, run
 
 
 def _console(*, terminal: bool, width: int = 100) -> tuple[Console, io.StringIO]:
@@ -25,8 +26,8 @@ def test_a_pipe_gets_plain_lines_with_the_time() -> None:
     with screen(console, with_output=True) as shown:
         assert isinstance(shown, Plain)
         shown.show(Progress().update(view), view)
-        shown.output("one\ntw")
-        shown.output("o\n\x1b[2Jthree")
+        shown.output(Output(text="one\ntw", execution=1))
+        shown.output(Output(text="o\n\x1b[2Jthree", execution=1))
     lines = file.getvalue().splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d  ✓ plan +passed   1\.5 s", lines[0])
     assert lines[-2:] == ["  │ one", "  │ two"]
@@ -36,21 +37,24 @@ def test_a_pipe_gets_plain_lines_with_the_time() -> None:
 def test_output_is_only_shown_when_asked_for() -> None:
     console, file = _console(terminal=False)
     with screen(console) as shown:
-        shown.output("one\n")
+        shown.output(Output(text="one\n", execution=1))
     assert file.getvalue() == ""
 
 
 def test_a_terminal_shows_what_runs_and_its_last_lines() -> None:
     console, file = _console(terminal=True)
-    view = run(attempt("plan"), attempt("verify", iteration=2, status=PhaseStatus.RUNNING))
+    executions = (execution(1, ExecutionStatus.LOST), execution(2, ExecutionStatus.RUNNING))
+    view = run(attempt("plan"), attempt("verify", iteration=2, status=PhaseStatus.RUNNING, executions=executions))
     terminal = Terminal(console, with_output=False)
     terminal.show(Progress().update(view), view)
-    terminal.output("\n".join(f"line {n}" for n in range(9)))
+    terminal.output(Output(text="\n".join(f"line {n}" for n in range(9)), execution=2))
+    terminal.output(Output(text="from another phase", execution=7))
     with console.capture() as captured:
         console.print(terminal.render())
     text = captured.get()
     assert "iteration 2 · verify runs" in text
     assert "line 8" in text and "line 4" in text and "line 3" not in text
+    assert "another phase" not in text
     assert "plan" in file.getvalue() and "verify started" not in file.getvalue()
     terminal.show([], run(attempt("plan")))
     with console.capture() as captured:
