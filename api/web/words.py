@@ -77,3 +77,12 @@ def exit_text(exit_code: int | None, signal: str | None) -> str:
 
 UP = Look("Up", "tick", "good")
 QUIET = Look("Quiet", "clock", "warn")
+
+
+def model(asked: str | None, answered: str | None) -> str:
+    """`openai:gpt-5-mini`; both where another model answered than was asked for; empty when none was asked."""
+    if asked is None:
+        return answered or ""
+    if answered is None or asked.partition(":")[2] == answered or asked == answered:
+        return asked
+    return f"{answered} (asked for {asked})"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.deps import Deps, Operator, TheDeps, Viewer
 from api.routes.events import From, TheRun
+from api.web import words
 from api.web.ansi import AnsiHtml
 from api.web.headline import headline
 from api.web.log import block_title, read_log
@@ -37,8 +38,8 @@ def _steps(run: RunView) -> list[tuple[AttemptView, StepView]]:
 
 
 def _models(run: RunView) -> list[str]:
-    """Every model that answered or was asked, in the order of first use."""
-    named = [each.model_answered or each.model_asked for phase in run.phases for each in phase.attempts]
+    """Every model that was asked, in the order of first use."""
+    named = [words.model(each.model_asked, each.model_answered) for phase in run.phases for each in phase.attempts]
     return list(dict.fromkeys(name for name in named if name))
 
 
