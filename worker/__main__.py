@@ -41,7 +41,6 @@ async def serve(settings: WorkerSettings, environment: Mapping[str, str], redact
     sdk = SdkMetrics(free_port())
     client = await connect(
         runtime=logging_runtime(metrics_port=sdk.port),
-        spans=settings.otlp_endpoint is not None,
         wait_seconds=CONNECT_SECONDS,
     )
     async with (

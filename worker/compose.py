@@ -31,6 +31,7 @@ from adapters.sandbox.guarded import GuardedSandbox
 from adapters.secrets.redactor import SecretRedactor
 from adapters.secrets.references import SecretResolver
 from adapters.store.calls import PostgresCallLedger
+from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import Database, open_database
 from adapters.store.phases import PostgresOutputSink, PostgresPhaseLedger
 from adapters.store.reconcile import PostgresOpenRuns
@@ -39,6 +40,7 @@ from adapters.store.upkeep import Upkeep
 from adapters.store.wakeups import Notifier
 from adapters.store.workers import PostgresWorkers
 from adapters.telemetry.metrics import WorkerMetrics
+from adapters.telemetry.run_spans import RunSpans
 from adapters.temporal.reconciler import QUIET_SECONDS, Reconciler
 from adapters.workspace.workspaces import GitWorkspaces
 from domain.pipelines.spec import PhaseKind
@@ -46,6 +48,7 @@ from domain.runs.ids import TASK_QUEUE
 from pipelines.prompts import Prompts
 from worker.life import SignsOfLife
 from worker.settings import WorkerSettings
+from worker.shipped import ShippedPipelines
 from workflows.run import RunWorkflow
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "pipelines" / "scripts"
@@ -131,6 +134,7 @@ async def compose(
             ledger=run_ledger,
             workspaces=workspaces,
             failpoints=points,
+            telemetry=RunSpans(),
             heartbeat_seconds=settings.heartbeat_seconds,
         )
         yield Composition(
@@ -143,6 +147,7 @@ async def compose(
                 "notifier": notifier.run,
                 "signs of life": SignsOfLife(PostgresWorkers(database), name, settings.phase_slots).run,
                 "upkeep": Upkeep(database).run,
+                "shipped pipelines": ShippedPipelines(PostgresCatalogue(database)).run,
             },
             metrics=metrics,
             name=name,

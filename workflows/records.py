@@ -48,7 +48,14 @@ class Records:
     async def finalise(state: RunState, outcome: Outcome) -> None:
         await workflow.execute_local_activity_method(
             RunRecords.finalise_run,
-            FinaliseRun(org_id=state.org_id, run_id=state.run_id, outcome=outcome, iterations=state.iterations),
+            FinaliseRun(
+                org_id=state.org_id,
+                run_id=state.run_id,
+                outcome=outcome,
+                iterations=state.iterations,
+                pipeline=state.pipeline.name,
+                started_at_seconds=state.started_at_seconds,
+            ),
             start_to_close_timeout=RECORD_TIMEOUT,
             retry_policy=RECORD_RETRY,
         )

@@ -1,7 +1,9 @@
 """Local activities of a run: short work on the record, never held up by phases in all slots."""
 
+import structlog
 from temporalio import activity
 
+from activities.runs.telemetry import RunTelemetry
 from domain.errors import InvalidInput, MillwrightError, NotFound
 from domain.failpoints import Failpoints, Point
 from domain.runs.failure import ErrorKind, PhaseError
@@ -18,14 +20,23 @@ from domain.runs.ports import (
 )
 from domain.workspaces.ports import Workspaces
 
+log = structlog.get_logger("millwright.run")
+
 
 class RunRecords:
     def __init__(
-        self, *, ledger: RunLedger, workspaces: Workspaces, failpoints: Failpoints, heartbeat_seconds: float
+        self,
+        *,
+        ledger: RunLedger,
+        workspaces: Workspaces,
+        failpoints: Failpoints,
+        telemetry: RunTelemetry,
+        heartbeat_seconds: float,
     ) -> None:
         self._ledger = ledger
         self._workspaces = workspaces
         self._failpoints = failpoints
+        self._telemetry = telemetry
         self._heartbeat_seconds = heartbeat_seconds
 
     @activity.defn
@@ -47,6 +58,14 @@ class RunRecords:
         self._failpoints.hit(Point.RUN_BEFORE_FINALISE)
         await self._ledger.finalise(request)
         self._failpoints.hit(Point.RUN_AFTER_FINALISE)
+        log.info("run.finished", run=str(request.run_id), outcome=str(request.outcome), iterations=request.iterations)
+        self._telemetry.run_finished(
+            org_id=request.org_id,
+            run_id=request.run_id,
+            pipeline=request.pipeline,
+            started_at_seconds=request.started_at_seconds,
+            outcome=request.outcome,
+        )
 
     @activity.defn
     async def apply_requests(self, request: ApplyRequests) -> AppliedRequests:

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from opentelemetry import trace
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
 from domain.pipelines.spec import WorkPhase
+from domain.runs.ids import run_span_id
 from domain.runs.messages import PhaseInput
+from domain.runs.outcome import Outcome
 from domain.runs.ports import Finished, Lease, MustWait
 
 log = structlog.get_logger("millwright.phase")
@@ -22,6 +26,20 @@ class PhaseMetrics(Protocol):
     def phase_finished(
         self, *, kind: str, phase: str, status: str, error_kind: str | None, duration_seconds: float
     ) -> None: ...
+
+
+class RunTelemetry(Protocol):
+    """Satisfied by adapters.telemetry."""
+
+    def run_finished(
+        self, *, org_id: UUID, run_id: UUID, pipeline: str, started_at_seconds: float, outcome: Outcome
+    ) -> None: ...
+
+
+def trace_of(run_id: UUID) -> Context:
+    """Spans started in it belong to the run's trace, under the run's own span."""
+    root = SpanContext(run_id.int, run_span_id(run_id), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return trace.set_span_in_context(NonRecordingSpan(root))
 
 
 class Told:
@@ -72,7 +90,9 @@ class PhaseTelemetry:
             "millwright.execution": lease.number,
         }
         with (
-            self._tracer.start_as_current_span(f"phase {key.phase}", attributes=attributes) as span,
+            self._tracer.start_as_current_span(
+                f"phase {key.phase}", context=trace_of(key.run_id), attributes=attributes
+            ) as span,
             structlog.contextvars.bound_contextvars(
                 org=str(key.org_id),
                 run=str(key.run_id),

@@ -44,6 +44,10 @@ class PostgresCatalogue:
         self._organizations[name_or_id] = found
         return found
 
+    async def organizations(self) -> Sequence[UUID]:
+        async with self._database.system() as connection:
+            return [row[0] for row in await (await connection.execute("SELECT id FROM organization")).fetchall()]
+
     async def pipelines(self, org_id: UUID) -> Sequence[Pipeline]:
         """The newest version of each, by name."""
         async with self._database.organization(org_id) as connection:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import Database
 from domain.runs.words import RunStatus
 
@@ -21,10 +22,8 @@ class PostgresKnownRuns:
 
     async def finished(self, candidates: Collection[UUID]) -> set[UUID]:
         """Those that have ended, over all organizations. Raises Unavailable."""
-        async with self._database.system() as connection:
-            organizations = await (await connection.execute("SELECT id FROM organization")).fetchall()
         found: set[UUID] = set()
-        for (org_id,) in organizations:
+        for org_id in await PostgresCatalogue(self._database).organizations():
             async with self._database.organization(org_id) as connection:
                 rows = await connection.execute(
                     "SELECT id FROM run WHERE id = ANY(%s) AND status = ANY(%s)", (list(candidates), _FINAL)

@@ -1,11 +1,9 @@
-"""The one way to a Temporal client: standard TEMPORAL_* configuration, pydantic payloads, spans."""
+"""The one way to a Temporal client: standard TEMPORAL_* configuration, pydantic payloads."""
 
 import asyncio
-from collections.abc import Sequence
 
 import structlog
 from temporalio.client import Client
-from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
@@ -16,12 +14,11 @@ from domain.errors import Unavailable
 log = structlog.get_logger(__name__)
 
 
-async def connect(*, runtime: Runtime | None = None, spans: bool = False, wait_seconds: float = 30.0) -> Client:
+async def connect(*, runtime: Runtime | None = None, wait_seconds: float = 30.0) -> Client:
     """Connects, waiting for a server that is just starting. Raises Unavailable that names the address."""
     config = ClientConfig.load_client_connect_config()
     address = config.get("target_host", "localhost:7233")
     deadline = asyncio.get_running_loop().time() + wait_seconds
-    plugins: Sequence[OpenTelemetryPlugin] = [OpenTelemetryPlugin()] if spans else []
     while True:
         try:
             return await Client.connect(
@@ -32,7 +29,6 @@ async def connect(*, runtime: Runtime | None = None, spans: bool = False, wait_s
                 rpc_metadata=config.get("rpc_metadata") or {},
                 data_converter=pydantic_data_converter,
                 runtime=runtime,
-                plugins=plugins,
             )
         except (RuntimeError, RPCError) as error:
             if asyncio.get_running_loop().time() > deadline:

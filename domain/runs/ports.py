@@ -274,6 +274,8 @@ class FinaliseRun(Frozen):
     run_id: UUID
     outcome: Outcome
     iterations: int = 0
+    pipeline: str = ""
+    started_at_seconds: float = 0.0
 
 
 class TemporalRequest(Frozen):
