@@ -53,6 +53,8 @@ class Progress(BaseModel):
     killed: dict[str, int] = dict.fromkeys(PROCESSES, 0)
     """By process, aimed and not."""
     stopped: int = 0
+    stopped_at: dict[str, int] = {}
+    """By point: those of the stops that were aimed."""
     given_up: int = 0
     """Points that no run reached in time, tried twice."""
 
@@ -121,22 +123,23 @@ class Killer:
     async def _aim(self, point: Point, name: str) -> bool:
         """The first process that reaches the point gives itself the signal."""
         victims = [process for process in map(self._stack.process, ("worker", "api")) if process]
-        before = self.kills(point)
+        before = self.signals(point)
         arm = self._points / f"{point}.arm"
         arm.with_suffix(".new").write_text(name)
         arm.with_suffix(".new").rename(arm)
         deadline, hungry_at = time.monotonic() + HIT_SECONDS, time.monotonic() + HUNGRY_SECONDS
-        while self.kills(point) == before:
+        while self.signals(point) == before:
             self.wants_a_run = time.monotonic() > hungry_at
             if time.monotonic() > deadline:
                 arm.unlink(missing_ok=True)
                 break
             await asyncio.sleep(0.05)
         self.wants_a_run = False
-        if self.kills(point) == before:
+        if self.signals(point) == before:
             return False
         if name == "SIGSTOP":
             await self._let_go_later(victims)
+            self.progress.stopped_at[point] = self.progress.stopped_at.get(point, 0) + 1
             return True
         await asyncio.sleep(0.2)
         for process in victims:
@@ -186,9 +189,12 @@ class Killer:
     def hits(self, point: Point) -> int:
         return _size(self._points / f"{point}.hits")
 
-    def kills(self, point: Point) -> int:
-        """Signals given there."""
+    def signals(self, point: Point) -> int:
+        """Kills and stops."""
         return _size(self._points / f"{point}.kills")
+
+    def kills(self, point: Point) -> int:
+        return self.signals(point) - self.progress.stopped_at.get(point, 0)
 
 
 def _size(file: Path) -> int:
