@@ -1,5 +1,6 @@
 """Rendering of prompts and commit messages (port: domain.pipelines.ports.PromptRenderer)."""
 
+from functools import lru_cache
 from types import TracebackType
 
 from jinja2 import TemplateError
@@ -8,15 +9,16 @@ from domain.errors import InvalidInput
 from domain.pipelines.ports import PromptVariables
 from pipelines.templates import environment
 
+COMPILED = 512
 PROMPT_LIMIT = 1_000_000
 """Characters of one rendered prompt: above it no model answers, and the record would carry it."""
 
 
 class Prompts:
-    """One environment for all; templates are compiled once each (Jinja2's own cache)."""
+    """One environment for all; each template's text is compiled once, while it is among the COMPILED newest."""
 
     def __init__(self) -> None:
-        self._environment = environment()
+        self._compiled = lru_cache(COMPILED)(environment().from_string)
 
     def render(self, template: str, variables: PromptVariables) -> str:
         """Raises InvalidInput that names the template's line."""
@@ -24,7 +26,7 @@ class Prompts:
         try:
             parts: list[str] = []
             size = 0
-            for part in self._environment.from_string(template).generate(**names):
+            for part in self._compiled(template).generate(**names):
                 size += len(part)
                 if size > PROMPT_LIMIT:
                     raise InvalidInput(

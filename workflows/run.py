@@ -108,7 +108,7 @@ class RunWorkflow:
             heartbeat_timeout=timedelta(seconds=state.heartbeat_seconds),
             retry_policy=PHASE_RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=label,
+            activity_id=f"{key.phase}/{key.iteration}/{key.attempt}",
         )
         self._phase = label
         while not handle.done():
