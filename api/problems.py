@@ -73,7 +73,7 @@ KIND_OF: dict[int, str] = {
 MEANING_OF: dict[int, str] = {
     400: "The request could not be read.",
     401: "No valid API key or session came with the request.",
-    403: "The caller's role does not allow this, or the CSRF token is missing or wrong.",
+    403: "The caller's role or the organization's policy does not allow this, or the CSRF token is missing or wrong.",
     404: "It does not exist, or not for this organization.",
     409: "Right in itself, but not in the present state, or this Idempotency-Key came with another body.",
     413: "The body is larger than the limit.",

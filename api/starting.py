@@ -111,4 +111,4 @@ def _check_models(pipeline: Pipeline, settings: RunSettings, policy: Policy) -> 
             )
         verdict = check(policy, model)
         if isinstance(verdict, PhaseError):
-            raise InvalidInput(verdict.message, hint=verdict.hint, field=field)
+            raise Forbidden(verdict.message, hint=verdict.hint, field=field)

@@ -172,7 +172,7 @@ def test_the_same_idempotency_key_starts_one_run(running: Stack, repo: Path) -> 
         (["--repo", "/nowhere"], 2, "/nowhere"),
         (["--workspace", "none"], 2, "There is no workspace `none`"),
         (["--pipeline", "none"], 2, "There is no pipeline `none`"),
-        (["--model", "unknown:x"], 2, "has no provider `unknown`"),
+        (["--model", "unknown:x"], 4, "has no provider `unknown`"),
     ],
 )
 def test_what_cannot_run_is_refused_with_the_way_out(

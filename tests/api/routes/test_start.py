@@ -61,8 +61,6 @@ async def test_one_key_is_one_run(api: Served, repository: Path) -> None:
         ({"repo": None, "workspace": "nobody"}, "workspace", "nobody"),
         ({"pipeline": "no-such"}, "pipeline", "code-change"),
         ({"settings": {"model": "scripted:demo"}}, "settings.test_command", "--test-command"),
-        ({"settings": {"model": "gone:x", "test_command": "true"}}, "settings.model", "scripted"),
-        ({"settings": {"models": {"coder": "gone:x"}, "test_command": "true"}}, "settings.models.coder", "gone"),
         ({"task": ""}, "task.change", "character"),
         ({"task": None}, "task", "task"),
         ({"task": "bell \x07"}, "task.change", "U+0007"),
@@ -80,6 +78,23 @@ async def test_what_is_wrong_is_named_with_the_way_out(
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["field"] == field, problem
     assert says in problem["detail"] + problem["hint"], problem
+    assert (await api.client.get("/runs", headers=api.ours.header())).json()["total"] == 0, "nothing half-made stays"
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "says"),
+    [
+        ({"model": "gone:x", "test_command": "true"}, "settings.model", "scripted"),
+        ({"models": {"coder": "gone:x"}, "test_command": "true"}, "settings.models.coder", "gone"),
+    ],
+)
+async def test_a_model_outside_the_policy_is_refused_as_that(
+    api: Served, repository: Path, settings: dict[str, Any], field: str, says: str
+) -> None:
+    answer = await api.client.post("/runs", json=body(repository, settings=settings), headers=api.ours.header())
+    assert answer.status_code == 403, answer.json()
+    assert answer.json()["field"] == field
+    assert says in answer.json()["detail"] + answer.json()["hint"]
     assert (await api.client.get("/runs", headers=api.ours.header())).json()["total"] == 0, "nothing half-made stays"
 
 
