@@ -14,7 +14,7 @@ FUNCTIONS = (
     "run_finalise", "run_apply_requests", "run_record_request", "run_cancel", "run_flag_cancel", "run_open",
     "run_create", "run_parts", "workspace_of", "output_append", "step_end", "step_start", "phase_wait", "phase_fail", "phase_finish", "phase_renew",
     "attempt_waits", "phase_tally", "attempt_exhausted", "phase_began", "phase_begin", "run_facts", "output_tail",
-    "execution_end",
+    "execution_settle", "execution_end",
 )
 
 

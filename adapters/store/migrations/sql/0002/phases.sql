@@ -26,6 +26,26 @@ BEGIN
      WHERE e.id = p_execution;
 END $$;
 
+CREATE FUNCTION execution_settle(
+    p_run uuid, p_attempt uuid, p_execution uuid, p_status text, p_error jsonb, t timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+-- Ends an execution that gave no result, and adds what it used to its attempt and its run.
+DECLARE
+    u record;
+BEGIN
+    SELECT * INTO u FROM execution_end(p_execution, p_status, p_error, t);
+    UPDATE attempt
+       SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
+           tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
+           known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
+     WHERE id = p_attempt;
+    UPDATE run
+       SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
+           tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
+           known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
+     WHERE id = p_run;
+END $$;
+
 CREATE FUNCTION output_tail(p_run uuid, p_attempt uuid) RETURNS text LANGUAGE sql STABLE AS $$
 -- The end of what the attempt's newest execution wrote: the excerpt of a failure that left none.
     SELECT coalesce(nullif(right(string_agg(c.text, '' ORDER BY c.seq), 2000), ''), '(the phase left no output)')
@@ -73,7 +93,6 @@ DECLARE
     r record;
     a record;
     e record;
-    u record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     SELECT status, event_seq, cancel_requested_at IS NOT NULL AS cancelled, pipeline_version_id
@@ -106,18 +125,10 @@ BEGIN
         RETURN phase_began(p, a.id, e.number, r.cancelled);
     ELSIF FOUND THEN
         v_error := p->'lost_error' || jsonb_build_object('excerpt', output_tail(v_run, a.id));
-        SELECT * INTO u FROM execution_end(e.id, 'lost', v_error, t);
-        UPDATE attempt
-           SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-               tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-               known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-         WHERE id = a.id;
+        PERFORM execution_settle(v_run, a.id, e.id, 'lost', v_error, t);
         v_seq := v_seq + 1;
         UPDATE run
-           SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-               tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-               known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds,
-               event_seq = v_seq
+           SET event_seq = v_seq
          WHERE id = v_run;
         INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
         VALUES (v_run, v_seq, v_org, 'phase.lost', t, v_iteration, v_phase, v_number, e.number,
@@ -362,7 +373,6 @@ DECLARE
     v_run uuid := (p->>'run_id')::uuid;
     e record;
     a record;
-    u record;
     v_seq bigint;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
@@ -374,20 +384,13 @@ BEGIN
     ELSIF e.status <> 'running' THEN
         RETURN e.status = 'failed';
     END IF;
-    SELECT * INTO u FROM execution_end((p->>'execution_id')::uuid, 'failed', p->'error', t);
-    UPDATE attempt
-       SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-           tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-           known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-     WHERE id = e.attempt_id RETURNING iteration, phase, attempt INTO a;
+    PERFORM execution_settle(v_run, e.attempt_id, (p->>'execution_id')::uuid, 'failed', p->'error', t);
+    SELECT iteration, phase, attempt INTO a FROM attempt WHERE id = e.attempt_id;
     INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
     VALUES (v_run, v_seq + 1, v_org, 'phase.execution_failed', t, a.iteration, a.phase, a.attempt, e.number,
             jsonb_build_object('error_kind', p->'error'->'kind', 'message', p->'error'->'message'));
     UPDATE run
-       SET event_seq = v_seq + 1, changed_at = t,
-           tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-           tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-           known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
+       SET event_seq = v_seq + 1, changed_at = t
      WHERE id = v_run;
     DELETE FROM permit WHERE pool = 'executor' AND holder = e.attempt_id AND token = (p->>'token')::uuid;
     RETURN true;
@@ -400,7 +403,6 @@ DECLARE
     v_org uuid := (p->>'org_id')::uuid;
     v_run uuid := (p->>'run_id')::uuid;
     e record;
-    u record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     PERFORM 1 FROM run WHERE id = v_run FOR NO KEY UPDATE;
@@ -409,18 +411,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    SELECT * INTO u FROM execution_end(e.id, 'failed', NULL, t);
-    UPDATE attempt
-       SET executions = executions - 1,
-           tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-           tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-           known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-     WHERE id = e.attempt_id;
-    UPDATE run
-       SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-           tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-           known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-     WHERE id = v_run;
+    PERFORM execution_settle(v_run, e.attempt_id, e.id, 'failed', NULL, t);
+    UPDATE attempt SET executions = executions - 1 WHERE id = e.attempt_id;
     DELETE FROM output_chunk WHERE run_id = v_run AND execution_ordinal = e.ordinal;
     DELETE FROM execution WHERE id = e.id;
     DELETE FROM permit WHERE pool = 'executor' AND holder = e.attempt_id AND token = (p->>'token')::uuid;

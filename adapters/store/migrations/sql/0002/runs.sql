@@ -306,7 +306,6 @@ DECLARE
     r record;
     e record;
     a record;
-    u record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     SELECT status, event_seq INTO r FROM run WHERE id = v_run FOR NO KEY UPDATE;
@@ -319,17 +318,7 @@ BEGIN
         SELECT x.id, x.number, x.worker, x.attempt_id, b.iteration, b.phase, b.attempt
           FROM execution x JOIN attempt b ON b.id = x.attempt_id WHERE x.run_id = v_run AND x.status = 'running'
     LOOP
-        SELECT * INTO u FROM execution_end(e.id, 'lost', p->'lost_error', t);
-        UPDATE attempt
-           SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-               tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-               known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-         WHERE id = e.attempt_id;
-        UPDATE run
-           SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-               tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-               known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-         WHERE id = v_run;
+        PERFORM execution_settle(v_run, e.attempt_id, e.id, 'lost', p->'lost_error', t);
         v_seq := v_seq + 1;
         INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
         VALUES (v_run, v_seq, v_org, 'phase.lost', t, e.iteration, e.phase, e.attempt, e.number,

@@ -60,7 +60,6 @@ DECLARE
     v_count int := 0;
     c record;
     e record;
-    u record;
     v_seq bigint;
 BEGIN
     FOR c IN SELECT pool, holder, token, org_id, run_id, execution_id FROM permit WHERE expires_at < t LIMIT 100 LOOP
@@ -77,18 +76,11 @@ BEGIN
           FROM execution x JOIN attempt b ON b.id = x.attempt_id
          WHERE x.id = c.execution_id AND x.status = 'running';
         CONTINUE WHEN NOT FOUND;
-        SELECT * INTO u FROM execution_end(
-            e.id, 'lost', p_lost_error || jsonb_build_object('excerpt', output_tail(c.run_id, e.attempt_id)), t);
-        UPDATE attempt
-           SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-               tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-               known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
-         WHERE id = e.attempt_id;
+        PERFORM execution_settle(
+            c.run_id, e.attempt_id, e.id, 'lost',
+            p_lost_error || jsonb_build_object('excerpt', output_tail(c.run_id, e.attempt_id)), t);
         UPDATE run
-           SET tokens_in = tokens_in + u.tokens_in, tokens_out = tokens_out + u.tokens_out,
-               tokens_cached = tokens_cached + u.tokens_cached, cost_usd = cost_usd + u.cost_usd,
-               known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds,
-               event_seq = v_seq + 1
+           SET event_seq = v_seq + 1
          WHERE id = c.run_id;
         INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
         VALUES (c.run_id, v_seq + 1, c.org_id, 'phase.lost', t, e.iteration, e.phase, e.attempt, e.number,
