@@ -111,9 +111,7 @@ class Phases:
             except asyncio.CancelledError:
                 if task.done():
                     raise
-                details = activity.cancellation_details()
-                shutdown = details is not None and details.worker_shutdown
-                stop.stop(StopReason.SHUTDOWN if shutdown else StopReason.CANCELLED)
+                stop.stop(_stop_reason(activity.cancellation_details()))
 
     async def _execution(self, phase: PhaseInput, began: Began, stop: StopSignal) -> PhaseResult:
         key, lease = phase.key, began.lease
@@ -265,6 +263,14 @@ class Phases:
             commit=work.commit,
             branch=work.branch,
         )
+
+
+def _stop_reason(details: activity.ActivityCancellationDetails | None) -> StopReason:
+    """Only a cancel that was asked for cancels the run. When Temporal has given the work away (no heartbeat came in
+    time, or an operator reset or paused the activity), this execution is the late one: another follows."""
+    if details is None or details.cancel_requested:
+        return StopReason.CANCELLED
+    return StopReason.SHUTDOWN if details.worker_shutdown else StopReason.LEASE_LOST
 
 
 def _command_that_may_write(spec: WorkPhase) -> bool:
