@@ -1,15 +1,12 @@
 """`Run`: one pipeline on one task. Asks domain what is next, runs one activity per phase, ends with an outcome."""
 
 import asyncio
-from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.runs.protocol import Phases
     from domain.runs.decide import Finish, RunPhase, decide
     from domain.runs.ids import (
         ATTEMPTS_QUERY,
@@ -19,15 +16,14 @@ with workflow.unsafe.imports_passed_through():
         RUN_WORKFLOW,
         STATE_QUERY,
     )
-    from domain.runs.messages import PhaseInput, PhaseResult, RunSummary
+    from domain.runs.messages import RunSummary
     from domain.runs.outcome import Outcome, headline
     from domain.runs.ports import OpenedRun, RecordedRequest
     from domain.runs.requests import CancelRequest, RunAttempts, RunEntry, RunProgress
     from domain.runs.state import RunState
     from domain.runs.words import OutcomeKind, RequestStatus, RunStatus
 
-from workflows.failures import result_of_failure
-from workflows.options import PHASE_GRACE, PHASE_RETRY, PHASE_SCHEDULE_TO_CLOSE
+from workflows.phases import result_of, start_phase
 from workflows.records import Records
 from workflows.run_input import read, refusal
 
@@ -91,26 +87,9 @@ class RunWorkflow:
                 workflow.continue_as_new(RunEntry(org=str(self._running.org_id), state=self._state))
 
     async def _run_phase(self, decision: RunPhase) -> None:
-        state, key = self._running, decision.key
-        spec = state.pipeline.phase(key.phase)
-        label = f"{key.phase} #{key.iteration}" if key.iteration else key.phase
-        handle = workflow.start_activity_method(
-            Phases.run_phase,
-            PhaseInput(
-                key=key,
-                cause=decision.cause,
-                time_limit_seconds=decision.time_limit_seconds,
-                tree=decision.tree,
-                max_executions=spec.max_executions,
-            ),
-            start_to_close_timeout=timedelta(seconds=decision.time_limit_seconds) + PHASE_GRACE,
-            schedule_to_close_timeout=PHASE_SCHEDULE_TO_CLOSE,
-            heartbeat_timeout=timedelta(seconds=state.heartbeat_seconds),
-            retry_policy=PHASE_RETRY,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            activity_id=f"{key.phase}/{key.iteration}/{key.attempt}",
-        )
-        self._phase = label
+        key = decision.key
+        handle = start_phase(self._running, decision)
+        self._phase = f"{key.phase} #{key.iteration}" if key.iteration else key.phase
         while not handle.done():
             await workflow.wait_condition(lambda: handle.done() or self._unsettled)
             await self._settle_requests()
@@ -118,7 +97,7 @@ class RunWorkflow:
                 handle.cancel()
                 await workflow.wait_condition(handle.done)
         self._phase = None
-        self._state = self._running.after(key, decision.cause, _result(handle))
+        self._state = self._running.after(key, decision.cause, result_of(handle))
 
     async def _settle_requests(self) -> None:
         """Records what came straight through Temporal, then applies what is pending."""
@@ -202,12 +181,3 @@ def _not_opened(entry: RunEntry, opened: OpenedRun) -> RunSummary:
     if entry.run_id is None:
         raise refusal(f"{refused.message} {refused.hint}".strip())
     return RunSummary(run_id=entry.run_id, message=refused.message)
-
-
-def _result(handle: workflow.ActivityHandle[PhaseResult]) -> PhaseResult:
-    try:
-        return handle.result()
-    except ActivityError as error:
-        return result_of_failure(error)
-    except ApplicationError as error:
-        return result_of_failure(error)
