@@ -12,7 +12,7 @@ from adapters.temporal.relay import Relay
 from domain.errors import Unavailable
 from domain.failpoints import Failpoints
 from domain.runs.delivery import OpenRuns, Outbox
-from domain.runs.ports import RunLedger
+from domain.runs.run_ledger import RunLedger
 
 log = structlog.get_logger("api")
 

@@ -9,7 +9,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.runs.ids import UNVERIFIED_ACTOR
     from domain.runs.messages import RunStart
     from domain.runs.outcome import Outcome
-    from domain.runs.ports import (
+    from domain.runs.requests import CancelRequest
+    from domain.runs.run_ledger import (
         AppliedRequests,
         ApplyRequests,
         FinaliseRun,
@@ -19,7 +20,6 @@ with workflow.unsafe.imports_passed_through():
         RequestCancel,
         TemporalRequest,
     )
-    from domain.runs.requests import CancelRequest
     from domain.runs.state import RunState
     from domain.runs.words import RequestKind
 

@@ -18,8 +18,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.runs.messages import RunSummary
     from domain.runs.outcome import Outcome, headline
-    from domain.runs.ports import OpenedRun, RecordedRequest
     from domain.runs.requests import CancelRequest, RunAttempts, RunEntry, RunProgress
+    from domain.runs.run_ledger import OpenedRun, RecordedRequest
     from domain.runs.state import RunState
     from domain.runs.words import OutcomeKind, RequestStatus, RunStatus
 

@@ -7,7 +7,7 @@ from activities.runs.telemetry import RunTelemetry
 from domain.errors import InvalidInput, MillwrightError, NotFound
 from domain.failpoints import Failpoints, Point
 from domain.runs.failure import ErrorKind, PhaseError
-from domain.runs.ports import (
+from domain.runs.run_ledger import (
     AppliedRequests,
     ApplyRequests,
     FinaliseRun,

@@ -15,8 +15,8 @@ from domain.base import Frozen
 from domain.errors import Conflict, InvalidInput
 from domain.runs.ids import run_workflow_id
 from domain.runs.messages import RunStart, TaskSpec
-from domain.runs.ports import RepositoryBase
 from domain.runs.recorded import RecordedRun
+from domain.runs.run_ledger import RepositoryBase
 
 SLUG_LETTERS = 40
 

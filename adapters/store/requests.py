@@ -12,8 +12,8 @@ from adapters.store.documents import arguments
 from adapters.store.new_runs import NewRuns
 from domain.errors import Conflict, NotFound
 from domain.runs.messages import RunStart
-from domain.runs.ports import RepositoryBase
 from domain.runs.recorded import RecordedCancel, RecordedRun
+from domain.runs.run_ledger import RepositoryBase
 
 
 class PostgresRequests:

@@ -16,7 +16,7 @@ from domain.errors import InvalidInput, NotFound
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.ids import UNVERIFIED_ACTOR
 from domain.runs.messages import RunStart
-from domain.runs.ports import (
+from domain.runs.run_ledger import (
     AppliedRequests,
     FinaliseRun,
     OpenedRun,

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.runs.delivery import OpenRunRow, OpenRuns
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.outcome import Outcome
-from domain.runs.ports import FinaliseRun, RunLedger
+from domain.runs.run_ledger import FinaliseRun, RunLedger
 from domain.runs.words import OutcomeKind
 
 PERIOD_SECONDS = 5.0

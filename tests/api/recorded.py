@@ -14,7 +14,8 @@ from domain.pipelines.spec import CommandPhase, GitPhase, Loop, LoopItem, ModelP
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.messages import AttemptKey, PhaseInput, PhaseResult, RunSettings, RunStart, TaskSpec
 from domain.runs.outcome import Outcome
-from domain.runs.ports import Began, CommitFacts, FinaliseRun, Finished, OpenRun, StepEnd, StepStart
+from domain.runs.ports import Began, CommitFacts, Finished, StepEnd, StepStart
+from domain.runs.run_ledger import FinaliseRun, OpenRun
 from domain.runs.words import OutcomeKind, PhaseStatus, StepKind, StepStatus
 from domain.workspaces.ports import Base
 from tests.api.people import Organization

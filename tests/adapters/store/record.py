@@ -14,8 +14,9 @@ from adapters.store.requests import PostgresRequests
 from adapters.store.runs import PostgresRunLedger
 from domain.pipelines.spec import CommandPhase, GitPhase, Loop, LoopItem, ModelPhase, PhaseKind, Pipeline
 from domain.runs.messages import AttemptKey, PhaseInput, PhaseResult, RunStart, TaskSpec
-from domain.runs.ports import Began, Finished, OpenRun
+from domain.runs.ports import Began, Finished
 from domain.runs.recorded import RecordedRun
+from domain.runs.run_ledger import OpenRun
 from domain.runs.state import RunState
 from domain.runs.words import PhaseStatus
 from domain.workspaces.ports import Base

@@ -13,7 +13,8 @@ from domain.pipelines.spec import ModelPhase, PhaseKind, Pipeline
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.messages import RunStart, TaskSpec
 from domain.runs.outcome import Outcome
-from domain.runs.ports import FinaliseRun, OpenRun, TemporalRequest, WorkspaceFacts
+from domain.runs.ports import WorkspaceFacts
+from domain.runs.run_ledger import FinaliseRun, OpenRun, TemporalRequest
 from domain.runs.words import OutcomeKind, PhaseStatus, RequestKind, RequestStatus
 from domain.workspaces.ports import Base
 from tests.adapters.store.record import BASE, Record, passed

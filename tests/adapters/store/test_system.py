@@ -15,7 +15,8 @@ from adapters.store.upkeep import Upkeep
 from adapters.store.wakeups import MOST_NAMED, Notifier, PostgresWakeups
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.outcome import Outcome
-from domain.runs.ports import ArtifactRef, FinaliseRun, StepStart
+from domain.runs.ports import ArtifactRef, StepStart
+from domain.runs.run_ledger import FinaliseRun
 from domain.runs.words import OutcomeKind, RequestKind, StepKind
 from tests.adapters.store.record import Record, passed
 

@@ -13,7 +13,8 @@ from domain.errors import InvalidInput, NotFound
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.messages import PhaseResult
 from domain.runs.outcome import Outcome
-from domain.runs.ports import ArtifactRef, FinaliseRun, Finished, StepEnd, StepStart, Usage
+from domain.runs.ports import ArtifactRef, Finished, StepEnd, StepStart, Usage
+from domain.runs.run_ledger import FinaliseRun
 from domain.runs.views import PHASE_SECONDS_BOUNDS, RunFilter
 from domain.runs.words import EventType, ExecutionStatus, OutcomeKind, PhaseStatus, RunStatus, StepKind, StepStatus
 from tests.adapters.store.record import PIPELINE, Record, passed
