@@ -105,5 +105,5 @@ def test_kill_test(folder: Path) -> None:
     finally:
         campaign.stack.remove()
     assert report.off == ()
-    assert report.counts["right_outcomes"] == RUNS
+    assert report.counts["right_outcomes"] == report.counts["runs"] >= RUNS
     assert report.counts["waiting_seen"] > 0
