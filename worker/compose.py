@@ -41,7 +41,7 @@ from adapters.store.wakeups import Notifier
 from adapters.store.workers import PostgresWorkers
 from adapters.telemetry.metrics import WorkerMetrics
 from adapters.telemetry.run_spans import RunSpans
-from adapters.temporal.reconciler import QUIET_SECONDS, Reconciler
+from adapters.temporal.reconciler import EQUAL_FAILURES, QUIET_SECONDS, Reconciler
 from adapters.workspace.workspaces import GitWorkspaces
 from domain.pipelines.spec import PhaseKind
 from domain.runs.ids import TASK_QUEUE
@@ -59,6 +59,7 @@ STICKY_TIMEOUT = timedelta(seconds=1)
 @dataclass(frozen=True)
 class Composition:
     worker: Worker
+    records: RunRecords
     database: Database
     ledger: PostgresRunLedger
     workspaces: GitWorkspaces
@@ -67,8 +68,16 @@ class Composition:
     metrics: WorkerMetrics
     name: str
 
-    def reconciler(self, client: Client, *, quiet_seconds: float = QUIET_SECONDS) -> Reconciler:
-        return Reconciler(PostgresOpenRuns(self.database, self.name), self.ledger, client, quiet_seconds=quiet_seconds)
+    def reconciler(
+        self, client: Client, *, quiet_seconds: float = QUIET_SECONDS, equal_failures: int = EQUAL_FAILURES
+    ) -> Reconciler:
+        return Reconciler(
+            PostgresOpenRuns(self.database, self.name),
+            self.ledger,
+            client,
+            quiet_seconds=quiet_seconds,
+            equal_failures=equal_failures,
+        )
 
 
 def worker_name() -> str:
@@ -139,6 +148,7 @@ async def compose(
         )
         yield Composition(
             worker=_worker(settings, client, phases, records, name),
+            records=records,
             database=database,
             ledger=run_ledger,
             workspaces=workspaces,

@@ -8,13 +8,18 @@ kind, message, excerpt and what to do.
 import asyncio
 
 import structlog
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionResponse,
+    GetWorkflowExecutionHistoryReverseRequest,
+)
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import Unavailable
 from domain.runs.delivery import OpenRunRow, OpenRuns
-from domain.runs.failure import ErrorKind, PhaseError
+from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 from domain.runs.outcome import Outcome
 from domain.runs.run_ledger import FinaliseRun, RunLedger
 from domain.runs.words import OutcomeKind
@@ -24,6 +29,8 @@ QUIET_SECONDS = 10.0
 """A run whose row changed lately is not looked at: its workflow is at work."""
 EQUAL_FAILURES = 5
 """Failures before a row, or of a workflow task, after which the run is ended."""
+
+NEWEST_EVENTS = 20
 
 log = structlog.get_logger(__name__)
 
@@ -45,12 +52,14 @@ class Reconciler:
         *,
         period_seconds: float = PERIOD_SECONDS,
         quiet_seconds: float = QUIET_SECONDS,
+        equal_failures: int = EQUAL_FAILURES,
     ) -> None:
         self._runs = runs
         self._ledger = ledger
         self._client = client
         self._period_seconds = period_seconds
         self._quiet_seconds = quiet_seconds
+        self._equal_failures = equal_failures
 
     async def run(self) -> None:
         """Until cancelled. One process at a time does the work; the others stand by."""
@@ -74,6 +83,19 @@ class Reconciler:
             FinaliseRun(org_id=row.org_id, run_id=row.run_id, outcome=outcome, iterations=row.iteration)
         )
 
+    async def _task_failure(self, workflow_id: str) -> Failure | None:
+        """Of the newest workflow task that Temporal wrote down as failed."""
+        asked = GetWorkflowExecutionHistoryReverseRequest(
+            namespace=self._client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id),
+            maximum_page_size=NEWEST_EVENTS,
+        )
+        answer = await self._client.workflow_service.get_workflow_execution_history_reverse(asked)
+        for event in answer.history.events:
+            if event.HasField("workflow_task_failed_event_attributes"):
+                return event.workflow_task_failed_event_attributes.failure
+        return None
+
     async def _verdict(self, row: OpenRunRow) -> Outcome | None:
         handle = self._client.get_workflow_handle(row.workflow_id)
         try:
@@ -84,7 +106,9 @@ class Reconciler:
             raise
         if description.status in _CLOSED:
             return _ended(*_CLOSED[description.status])
-        wedged = _wedged(row, description)
+        wedged = _wedged_phase(row, description, self._equal_failures)
+        if wedged is None and description.raw_description.pending_workflow_task.attempt > self._equal_failures:
+            wedged = _wedged_task(description, await self._task_failure(row.workflow_id))
         if wedged is not None:
             await handle.terminate(reason=wedged.error.message if wedged.error else "wedged")
         return wedged
@@ -101,33 +125,39 @@ def _ended(kind: OutcomeKind, message: str) -> Outcome:
     )
 
 
-def _wedged(row: OpenRunRow, description: WorkflowExecutionDescription) -> Outcome | None:
-    """A phase that keeps failing before it has a row, or a workflow task that keeps failing."""
+def _wedged_phase(row: OpenRunRow, description: WorkflowExecutionDescription, equal_failures: int) -> Outcome | None:
+    """A phase that keeps failing before it has a row."""
     raw: DescribeWorkflowExecutionResponse = description.raw_description
     for pending in raw.pending_activities:
         told = pending.last_failure.message
         before_a_row = pending.last_failure.application_failure_info.type not in _COUNTED
-        if pending.attempt > EQUAL_FAILURES and before_a_row:
+        if pending.attempt > equal_failures and before_a_row:
             return Outcome(
                 kind=OutcomeKind.PHASE_ERROR,
                 detail=row.phase or pending.activity_id,
                 error=PhaseError(
                     kind=ErrorKind.INTERNAL,
                     message=f"The phase failed {pending.attempt - 1} times before it could start: {told}",
-                    excerpt=pending.last_failure.stack_trace[-1_000:],
+                    excerpt=pending.last_failure.stack_trace[-EXCERPT_LIMIT:],
                     hint="A worker without this code, or a message it cannot read: update or restart the worker.",
                 ),
             )
-    if raw.pending_workflow_task.attempt > EQUAL_FAILURES:
-        return Outcome(
-            kind=OutcomeKind.ORPHANED,
-            error=PhaseError(
-                kind=ErrorKind.INTERNAL,
-                message=f"Its workflow task failed {raw.pending_workflow_task.attempt - 1} times in a row.",
-                hint="The workflow's history in the Temporal UI shows the cause; usually the worker's code changed.",
-            ),
-        )
     return None
+
+
+def _wedged_task(description: WorkflowExecutionDescription, failure: Failure | None) -> Outcome:
+    """A workflow task that keeps failing: the run can neither go on nor end itself."""
+    times = description.raw_description.pending_workflow_task.attempt - 1
+    told = failure.message if failure is not None else "Temporal's history does not say why"
+    return Outcome(
+        kind=OutcomeKind.ORPHANED,
+        error=PhaseError(
+            kind=ErrorKind.INTERNAL,
+            message=f"Its workflow task failed {times} times in a row: {told}",
+            excerpt=failure.stack_trace[-EXCERPT_LIMIT:] if failure is not None else "",
+            hint="Usually the worker's code changed: go back to the version that started the run, or start it again.",
+        ),
+    )
 
 
 _COUNTED = {"NotNow", Unavailable.__name__, *ErrorKind}

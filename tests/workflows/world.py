@@ -101,12 +101,15 @@ class World:
             await cursor.execute(statement.encode(), arguments)
             return await cursor.fetchall()
 
-    def reconciler(self) -> Reconciler:
-        return self.composition.reconciler(self.client, quiet_seconds=0.0)
+    def reconciler(self, *, equal_failures: int = 2) -> Reconciler:
+        return self.composition.reconciler(self.client, quiet_seconds=0.0, equal_failures=equal_failures)
 
 
 @asynccontextmanager
-async def world(database: Database, temporal_address: str, folder: Path, **settings: Any) -> AsyncIterator[World]:
+async def world(
+    database: Database, temporal_address: str, folder: Path, *, serving: bool = True, **settings: Any
+) -> AsyncIterator[World]:
+    """`serving` False: the worker does not run; the test runs another in its place."""
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     chosen = WorkerSettings.model_validate(
         {
@@ -124,5 +127,6 @@ async def world(database: Database, temporal_address: str, folder: Path, **setti
         )
         org_id = await PostgresCatalogue(composition.database).organization("default")
         await stack.enter_async_context(background(composition.background))
-        await stack.enter_async_context(composition.worker)
+        if serving:
+            await stack.enter_async_context(composition.worker)
         yield World(client, database, composition, folder, org_id)
