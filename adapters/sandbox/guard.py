@@ -253,6 +253,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     output = int(sys.argv[1])
+    launch.close_others(output)
     os.set_inheritable(output, False)
     control, report = os.dup(0), os.dup(1)
     null = os.open("/dev/null", os.O_RDWR)

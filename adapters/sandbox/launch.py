@@ -23,6 +23,10 @@ _ROOT_KEEPS = {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31}
 cannot look into the worker, without sys_admin not leave its mounts."""
 
 
+_HIGHEST_DESCRIPTOR = 1 << 20
+"""Above any limit of open files that a worker has; the kernel closes a whole range at once."""
+
+
 def prctl(option: int, value: int) -> int:
     """Linux only; elsewhere the process group is the only hold on the tree."""
     if not sys.platform.startswith("linux"):
@@ -57,8 +61,18 @@ def _processes_of_user() -> int:
     return count
 
 
-def _become_command(request: dict[str, Any], output: int, guard: int) -> NoReturn:
-    """In the forked child: session, limits, descriptors, then exec."""
+def close_others(*kept: int) -> None:
+    """Leaves standard input, output, error and these open, and nothing else: what a process inherits by accident (an
+    event loop's sockets, a lock file) must reach neither guard nor command, whichever loop started them."""
+    last = 2
+    for number in sorted({number for number in kept if number > 2}):
+        os.closerange(last + 1, number)
+        last = number
+    os.closerange(last + 1, _HIGHEST_DESCRIPTOR)
+
+
+def _become_command(request: dict[str, Any], output: int, guard: int, trouble: int) -> NoReturn:
+    """In the forked child: session, limits, descriptors, then exec. `trouble` closes with the exec."""
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != guard:
@@ -84,6 +98,7 @@ def _become_command(request: dict[str, Any], output: int, guard: int) -> NoRetur
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    close_others(trouble)
     argv = [*request["wrapper"], *request["argv"]]
     os.execvpe(argv[0], argv, request["env"])
 
@@ -107,7 +122,7 @@ def start(request: dict[str, Any], output: int) -> int | str:
     pid = os.fork()
     if pid == 0:
         try:
-            _become_command(request, output, guard)
+            _become_command(request, output, guard, trouble_out)
         except BaseException as error:  # noqa: BLE001 - it is told to the guard, and this process ends
             os.write(trouble_out, f"{type(error).__name__}: {error}".encode()[:4000])
             os._exit(127)
