@@ -14,4 +14,9 @@ class StreamRedactor(Protocol):
 class Redactor(Protocol):
     def redact(self, text: str) -> str: ...
 
+    def redact_known(self, text: str) -> str:
+        """Only values that are known to be secret: for texts that must otherwise stay as they are, such as the code
+        that a model answers."""
+        ...
+
     def stream(self) -> StreamRedactor: ...

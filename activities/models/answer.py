@@ -25,12 +25,12 @@ class Answer:
     cancelled: asyncio.CancelledError | None = None
 
     @staticmethod
-    def of_reply(reply: ModelReply, admitted: Admitted, prices: PriceTable) -> "Answer":
-        body = reply.text.encode("utf-8", "replace")
+    def of_reply(reply: ModelReply, admitted: Admitted, prices: PriceTable, redactor: Redactor) -> "Answer":
+        """The caller sees what is kept, and what a repeated call will see: no known secret, no lone surrogate."""
+        body = redactor.redact_known(reply.text).encode("utf-8", "replace")
         priced = _priced(reply, admitted, prices)
         return Answer(
-            # Lone surrogates cannot be kept, so the caller sees what a repeated call will see.
-            reply=reply if reply.text.isascii() else reply.model_copy(update={"text": body.decode()}),
+            reply=reply.model_copy(update={"text": body.decode()}),
             body=body,
             sha256=sha256(body).hexdigest(),
             cost_usd=None if priced is None else priced.usd,

@@ -216,7 +216,7 @@ class ModelCalls:
         except Exception as error:  # noqa: BLE001 - whatever a provider's library raises becomes a closed kind here
             return Answer.of_failure(error, admitted, self._prices, self._redactor)
         self._failpoints.hit(Point.CALL_AFTER_ANSWER)
-        return Answer.of_reply(reply, admitted, self._prices)
+        return Answer.of_reply(reply, admitted, self._prices, self._redactor)
 
     async def _repeated(self, scope: CallScope, model: str, found: RepeatedCall) -> AnsweredCall:
         body = found.body

@@ -46,7 +46,7 @@ class CommandExecutor:
             should_stop=context.stop.asked,
         )
         if result.end is CommandEnd.KILLED:
-            raise Stopped(context.stop.reason or StopReason.CANCELLED)
+            raise Stopped(context.stop.reason or StopReason.CANCELLED, result.output)
         error = failure_of(text, result, context.phase.time_limit_seconds, spec.stall_seconds)
         await self._ledger.end_step(context.key, context.lease, step.key, _step_end(result, error))
         return Work(

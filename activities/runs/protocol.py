@@ -177,7 +177,7 @@ class Phases:
                 self._failpoints.hit(Point.PHASE_AFTER_SNAPSHOT)
                 return self._results.finished(phase, work, worktree, tree_after)
         except Stopped as stop_asked:
-            return self._results.finished(phase, stopped(stop_asked.reason, spec), None, None)
+            return self._results.finished(phase, stopped(stop_asked, spec), None, None)
         except (PhaseFailure, CallRefused) as failure:
             if failure.error.failure_class is FailureClass.WAIT:
                 delay = timedelta(seconds=failure.error.retry_after_seconds or 1.0)

@@ -1,7 +1,7 @@
 """What an execution gives to the record: what its kind did, or why it did not, with nothing secret in it."""
 
 from activities.runs.context import SUMMARY_LIMIT, Work, Worktree
-from activities.runs.stop import StopReason
+from activities.runs.stop import Stopped, StopReason
 from domain.pipelines.spec import ModelPhase, ReviewPhase, WorkPhase
 from domain.redaction import Redactor
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
@@ -36,7 +36,7 @@ class Results:
             signal=work.signal,
             model_asked=work.model_asked,
             model_answered=work.model_answered,
-            summary=self._redactor.redact(work.summary[:SUMMARY_LIMIT]),
+            summary=self._redactor.redact(work.summary)[:SUMMARY_LIMIT],
             artifacts=work.artifacts,
             commit=work.commit,
             branch=work.branch,
@@ -55,23 +55,23 @@ class Results:
         )
 
 
-def stopped(reason: StopReason, spec: WorkPhase) -> Work:
+def stopped(asked: Stopped, spec: WorkPhase) -> Work:
     unknown = Usage(cost_usd=None) if isinstance(spec, ModelPhase | ReviewPhase) else Usage()
-    if reason is StopReason.CANCELLED:
+    if asked.reason is StopReason.CANCELLED:
         error = PhaseError(
             kind=ErrorKind.CANCELLED,
             message=f"Phase {spec.name} was cancelled.",
             hint="Start the run again when it is wanted.",
         )
-        return failed(error, unknown)
+        return failed(error.model_copy(update={"excerpt": asked.output}), unknown)
     error = (
         shutting_down()
-        if reason is StopReason.SHUTDOWN
+        if asked.reason is StopReason.SHUTDOWN
         else PhaseError(
             kind=ErrorKind.WORKER_LOST, message="The worker could not renew its lease and stopped its own work."
         )
     )
-    return failed(error, unknown)
+    return failed(error.model_copy(update={"excerpt": asked.output}), unknown)
 
 
 def failed(error: PhaseError, usage: Usage | None = None) -> Work:

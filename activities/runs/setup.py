@@ -53,7 +53,7 @@ class WorkspaceSetup:
             should_stop=context.stop.asked,
         )
         if result.end is CommandEnd.KILLED:
-            raise Stopped(context.stop.reason or StopReason.CANCELLED)
+            raise Stopped(context.stop.reason or StopReason.CANCELLED, result.output)
         end = StepEnd(
             status=StepStatus.DONE if result.exit_code == 0 else StepStatus.FAILED,
             run_seconds=result.run_seconds,

@@ -15,11 +15,12 @@ class StopReason(StrEnum):
 
 
 class Stopped(Exception):
-    """Raised inside a phase by `race` when it was told to stop."""
+    """Raised inside a phase when it was told to stop; `output` is what it had said until then."""
 
-    def __init__(self, reason: StopReason) -> None:
+    def __init__(self, reason: StopReason, output: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.output = output
 
 
 class StopSignal:

@@ -48,6 +48,11 @@ class SecretRedactor:
     def redact(self, text: str) -> str:
         return _Stream(self).whole(text)
 
+    def redact_known(self, text: str) -> str:
+        for literal in sorted(self.literals, key=len, reverse=True):
+            text = text.replace(literal, MARK)
+        return text
+
     def stream(self) -> StreamRedactor:
         return _Stream(self)
 

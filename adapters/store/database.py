@@ -4,6 +4,7 @@ Two ways in. `one` runs a single statement on an autocommit connection: the func
 organization themselves. `organization` opens a transaction for one organization, for everything else.
 """
 
+import asyncio
 import select
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ Pool = AsyncConnectionPool[Connection]
 CONNECT_SECONDS = 5.0
 """How long a caller waits for a connection before it is told that the database is away."""
 RECONNECT_SECONDS = 0.5
+RETRY_SECONDS = (0.0, 0.05, 0.2)
+"""Between tries of one statement whose connection was dead."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -53,14 +56,15 @@ class Database:
         self.pool = pool
 
     async def one(self, statement: LiteralString, *arguments: object) -> Any:
-        """First column of the first row; None when there is none. Tried once more when the connection was dead, so
-        the statement must bear being repeated. Raises Unavailable."""
-        try:
-            return await self._one(statement, arguments)
-        except PoolTimeout as error:
-            raise away(error) from error
-        except AWAY:
-            pass
+        """First column of the first row; None when there is none. Tried again when the connection was dead (after a
+        restart of the server several may be), so the statement must bear being repeated. Raises Unavailable."""
+        for delay in RETRY_SECONDS:
+            try:
+                return await self._one(statement, arguments)
+            except PoolTimeout as error:
+                raise away(error) from error
+            except AWAY:
+                await asyncio.sleep(delay)
         try:
             return await self._one(statement, arguments)
         except AWAY as error:

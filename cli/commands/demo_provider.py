@@ -7,6 +7,7 @@ import sys
 from pydantic import TypeAdapter, ValidationError
 
 from cli.commands.failing import UNREACHABLE, USAGE, CommandError
+from cli.stack.plan import provider_arguments
 from cli.stack.postgres import Postgres
 from cli.stack.settings import StackSettings
 from cli.stack.state import StackStatus, StateFolder
@@ -32,9 +33,7 @@ def allow(model: str, settings: StackSettings, folder: StateFolder, status: Stac
             exit_code=USAGE,
         )
     command = [sys.executable, "-P", "-m", "adapters.store", "migrate"]
-    command += ["--provider", name, "--provider-credential", f"env:{key}"]
-    if url := environment.get(f"{name.upper().replace('-', '_')}_BASE_URL"):
-        command += ["--provider-url", url]
+    command += provider_arguments(name, environment)
     admin_url, url = settings.admin_database_url, settings.database_url
     if settings.database_url is None:
         postgres = Postgres(folder.postgres, status.ports["postgres"])

@@ -144,6 +144,7 @@ class _Parts:
         command = ["-m", "adapters.store", "migrate"]
         if self.settings.database_url is None and "api_key" not in read_credentials(self.folder):
             command.append("--reissue")  # it was made and lost; in a database of the user's own others may hold it
+        command += provider_arguments("openai", self.settings.everything())
         service = self._service("migrate", command, extra={"MILLWRIGHT_ADMIN_DATABASE_URL": admin_url})
         return Step(
             service=service,
@@ -187,6 +188,17 @@ class _Parts:
             fingerprint=fingerprint(decided),
             stop_signals=stop_signals,
         )
+
+
+def provider_arguments(name: str, environment: Mapping[str, str]) -> list[str]:
+    """Of `adapters.store migrate`, so that the organization may use a provider whose key the environment holds; none
+    without the key. A provider that the policy knows already, also one switched off, stays as it is."""
+    prefix = name.upper().replace("-", "_")
+    if not environment.get(f"{prefix}_API_KEY"):
+        return []
+    asked = ["--provider", name, "--provider-credential", f"env:{prefix}_API_KEY"]
+    url = environment.get(f"{prefix}_BASE_URL")
+    return [*asked, "--provider-url", url] if url else asked
 
 
 def fingerprint(decided: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cli.stack import temporal_binary
 from cli.stack.down import take_down
 from cli.stack.process import Record, Service, last_lines, launch, read_record
+from cli.stack.reach import check_reach
 from cli.stack.settings import StackSettings
 from cli.stack.state import ProcessStatus, StackStatus, StateFolder, read_status
 from domain.errors import Unavailable
@@ -42,6 +43,7 @@ def bring_up(settings: StackSettings, folder: StateFolder, *, say: Say, watch: W
 
     Raises Unavailable naming the process, the end of its log and what to do; what was started is ended again then.
     """
+    check_reach(settings)
     folder.create()
     with one_command_at_a_time(folder):
         if supervisor := read_record(folder.lock(SUPERVISOR)):

@@ -22,6 +22,10 @@ def _printable(text: str) -> str:
     return text
 
 
+def _printable_or_none(text: str | None) -> str | None:
+    return None if text is None else _printable(text)
+
+
 class TaskSpec(Frozen):
     """A requested change, with context and acceptance."""
 
@@ -71,6 +75,8 @@ class RunStart(Frozen):
     settings: RunSettings = RunSettings()
     run_id: UUID | None = None
     resume: UUID | None = None
+
+    _names = field_validator("org", "pipeline", "workspace", "repo")(_printable_or_none)
 
     @field_validator("task", mode="before")
     @classmethod

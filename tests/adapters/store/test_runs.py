@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from adapters.store.database import RETRY_SECONDS
 from adapters.store.phases import PostgresPhaseLedger
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from domain.pipelines.spec import ModelPhase, PhaseKind, Pipeline
@@ -278,7 +279,7 @@ async def test_a_writer_killed_before_its_commit_leaves_neither_status_nor_event
         # The end's last write is the row of open runs; held here, the statement stands behind all the others.
         blocker.execute("SELECT 1 FROM open_run WHERE run_id = %s FOR UPDATE", (state.run_id,))
         task = asyncio.create_task(record.runs.finalise(finalise(record, state.run_id, OutcomeKind.COMPLETED)))
-        for _ in range(2):  # the first try, and the one after the dead connection
+        for _ in range(1 + len(RETRY_SECONDS)):  # the first try, and those after a dead connection
             pid = await _waiting_for_a_lock(record)
             record.rows("SELECT pg_terminate_backend(%s)", pid)
             await _gone(record, pid)

@@ -48,8 +48,18 @@ def test_a_database_of_ones_own_that_does_not_answer(made: Stack) -> None:
     address = f"postgresql://somebody:hidden@127.0.0.1:{any_free()}/it"
     done = made.millwright("up", more={"DATABASE_URL": address, "MILLWRIGHT_ADMIN_DATABASE_URL": address})
     assert done.returncode == 3
-    assert "migrate: exit code" in done.stdout
+    assert address.split("@")[1].split("/")[0] in done.stdout
+    assert "DATABASE_URL" in done.stdout
     assert "hidden" not in done.stdout
+    assert made.left_over() == []
+
+
+def test_a_temporal_of_ones_own_that_does_not_answer(made: Stack) -> None:
+    address = f"127.0.0.1:{any_free()}"
+    done = made.millwright("up", more={"TEMPORAL_ADDRESS": address})
+    assert done.returncode == 3
+    assert address in done.stdout
+    assert "TEMPORAL_ADDRESS" in done.stdout
     assert made.left_over() == []
 
 
