@@ -65,17 +65,25 @@ async def _has_key(database: Database, org_id: UUID) -> bool:
 
 
 async def _policy(catalogue: PostgresCatalogue, org_id: UUID, wanted: Wanted) -> None:
-    """The scripted provider from the start; a named one is added when the policy does not know it."""
+    """The scripted provider from the start; a named one is added when the policy does not know it, and follows an
+    endpoint that is named with the same credential. Nothing else of what an admin set is touched."""
     policy = await catalogue.policy(org_id)
     missing = [
         provider
         for provider in (_scripted(), wanted.provider)
         if provider is not None and policy.provider(provider.name) is None
     ]
+    providers = (*(_at_endpoint(known, wanted.provider) for known in policy.providers), *missing)
     models = {"default": wanted.default_model} if wanted.default_model else {}
-    if missing or not models.items() <= policy.default_models.items():
-        changed = {"providers": (*policy.providers, *missing), "default_models": {**policy.default_models, **models}}
+    if providers != policy.providers or not models.items() <= policy.default_models.items():
+        changed = {"providers": providers, "default_models": {**policy.default_models, **models}}
         await catalogue.save_policy(org_id, Policy.model_validate(policy.model_dump() | changed), actor=ACTOR)
+
+
+def _at_endpoint(known: ProviderSettings, named: ProviderSettings | None) -> ProviderSettings:
+    if named is None or named.base_url is None or (known.name, known.credential) != (named.name, named.credential):
+        return known
+    return known.model_copy(update={"base_url": named.base_url})
 
 
 def _scripted() -> ProviderSettings:

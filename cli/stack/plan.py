@@ -192,7 +192,8 @@ class _Parts:
 
 def provider_arguments(name: str, environment: Mapping[str, str]) -> list[str]:
     """Of `adapters.store migrate`, so that the organization may use a provider whose key the environment holds; none
-    without the key. A provider that the policy knows already, also one switched off, stays as it is."""
+    without the key. A provider that the policy knows already, also one switched off, stays as it is; it only follows
+    an endpoint that the environment names."""
     prefix = name.upper().replace("-", "_")
     if not environment.get(f"{prefix}_API_KEY"):
         return []

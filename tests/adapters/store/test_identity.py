@@ -5,6 +5,7 @@ import json
 import pytest
 
 from adapters.store.bootstrap import Wanted, bootstrap
+from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.identity import PostgresAccounts
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.identity.words import Role
@@ -121,3 +122,15 @@ def test_the_command_prints_one_line_with_the_secrets_once(empty_database: Datab
     assert made["api_key"].startswith("mw_") and made["password"] and made["organization"] == "default"
     again = migrate(empty_database.admin_url, empty_database.app_url)
     assert again["api_key"] is None and again["organization_id"] == made["organization_id"]
+
+
+async def test_a_provider_follows_the_endpoint_that_is_named(record: Record) -> None:
+    catalogue = PostgresCatalogue(record.database)
+    provider = ProviderSettings(name="openai", kind=ProviderKind.OPENAI_COMPATIBLE, credential="env:KEY")
+    first = await bootstrap(record.database, Wanted(organization="third", provider=provider))
+    moved = provider.model_copy(update={"base_url": "http://127.0.0.1:1/v1"})
+    await bootstrap(record.database, Wanted(organization="third", provider=moved))
+    await bootstrap(record.database, Wanted(organization="third", provider=provider))
+    policy = await catalogue.policy(first.organization_id)
+    assert policy.version == 2
+    assert policy.provider("openai") == moved

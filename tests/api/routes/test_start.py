@@ -57,6 +57,7 @@ async def test_one_key_is_one_run(api: Served, repository: Path) -> None:
     [
         ({"repo": "/no/such/folder"}, "repo", "/no/such/folder"),
         ({"repo": "relative"}, "repo", "absolute"),
+        ({"repo": "/tmp/a\x00b"}, "repo", "U+0000"),
         ({"repo": None}, "repo", "repository"),
         ({"repo": None, "workspace": "nobody"}, "workspace", "nobody"),
         ({"pipeline": "no-such"}, "pipeline", "code-change"),
