@@ -6,7 +6,8 @@ A worker that dies after `finish` repeats nothing; one that dies before it leave
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from domain.redaction import Redactor
 from domain.runs.failure import ErrorKind, FailureClass, PhaseError
 from domain.runs.ids import RUN_PHASE_ACTIVITY
 from domain.runs.messages import PhaseInput, PhaseResult
-from domain.runs.ports import AlreadyDone, Began, Finished, MustWait, OutputSink, PhaseLedger, Usage
+from domain.runs.ports import AlreadyDone, Began, Finished, Lease, MustWait, OutputSink, PhaseLedger, Usage
 from domain.runs.words import PhaseStatus, WaitReason
 from domain.workspaces.ports import Workspaces
 
@@ -117,7 +118,7 @@ class Phases:
         spec = began.run.pipeline.phase(key.phase)
         output = LiveOutput(self._sink, key, lease)
         with self._telemetry.phase(phase, spec, lease) as told:
-            async with self._ticker.watch(key, lease, stop, _heartbeat()):
+            async with self._given_back(phase, lease), self._ticker.watch(key, lease, stop, _heartbeat()):
                 finished = await self._attempted(phase, spec, began, stop, output)
                 if isinstance(finished, MustWait):
                     told.wait(finished)
@@ -133,6 +134,21 @@ class Phases:
                 result = await self._commit(phase, began, self._with_last_output(finished, output))
                 self._telemetry.finished(told, spec, finished)
                 return result
+
+    @asynccontextmanager
+    async def _given_back(self, phase: PhaseInput, lease: Lease) -> AsyncIterator[None]:
+        """Step 5 where nothing else could be written: the permit goes back. Where not even that is possible, it ends
+        with its lease."""
+        try:
+            yield
+        except ApplicationError:
+            raise  # told to the record before
+        except Exception:
+            try:
+                await self._ledger.release(phase.key, lease)
+            except Unavailable as error:
+                log.warning("permit.left_to_its_lease", error=error.message)
+            raise
 
     async def _commit(self, phase: PhaseInput, began: Began, finished: Finished) -> PhaseResult:
         held = await self._ledger.finish(phase.key, began.lease, finished)
