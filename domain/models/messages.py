@@ -14,9 +14,48 @@ class Speaker(StrEnum):
     ASSISTANT = "assistant"
 
 
+class ToolSpec(Frozen):
+    """A tool that is offered with a call."""
+
+    name: str
+    description: str
+    parameters: dict[str, object]
+    """JSON schema of its arguments, an object."""
+
+
+class ToolCall(Frozen):
+    """What a model wants done. `arguments` is its text, as it came: it may be no JSON at all, or cut off."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolResult(Frozen):
+    """What came of a tool call, said back to the model."""
+
+    call_id: str
+    name: str
+    text: str
+    is_error: bool = False
+
+
 class Message(Frozen):
     speaker: Speaker
     text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of the assistant, in its order."""
+    tool_results: tuple[ToolResult, ...] = ()
+    """Of the user's side: one for each tool call of the message before it."""
+
+
+class Finish(StrEnum):
+    """Why a reply ended, where the provider says it."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    """Cut off at the limit on output tokens: its last tool call may be incomplete."""
+    TOOL_CALLS = "tool_calls"
 
 
 class ModelRequest(Frozen):
@@ -32,6 +71,7 @@ class ModelRequest(Frozen):
     timeout_seconds: float = 600.0
     json_schema: dict[str, object] | None = None
     seed: int | None = None
+    tools: tuple[ToolSpec, ...] = ()
 
 
 class TokenUsage(Frozen):
@@ -50,6 +90,8 @@ class ModelReply(Frozen):
     usage: TokenUsage = TokenUsage()
     model_answered: str | None = None
     provider_response_id: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: Finish | None = None
 
 
 class CallScope(Frozen):

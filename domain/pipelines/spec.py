@@ -72,6 +72,33 @@ class ReviewPhase(_Prompted):
     role: str = "reviewer"
 
 
+class AgentExecutor(StrEnum):
+    """Who works on an agent phase: our own tool loop, or an external agent whose calls go through the gateway."""
+
+    BUILTIN = "builtin"
+    CLAUDE_CODE = "claude-code"
+    CODEX = "codex"
+    OPENCODE = "opencode"
+    AIDER = "aider"
+
+
+class AgentPhase(_Prompted):
+    """A coding agent changes the tree with tools, turn by turn, until it says that it has finished."""
+
+    kind: Literal[PhaseKind.AGENT]
+    executor: AgentExecutor = AgentExecutor.BUILTIN
+    max_turns: int = Field(default=50, ge=1, le=1000)
+    """Model calls of one attempt, badly formed replies included."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens in and out of one attempt."""
+    max_cost_usd: Decimal | None = Field(default=None, gt=0)
+    """Of one attempt."""
+    unsafe_tools: tuple[str, ...] = ()
+    """Tools that reach outside of the worktree: never repeated by themselves when they may have happened."""
+    command_seconds: float = Field(default=120, gt=0, le=3600)
+    """Longest time of one command that the agent runs."""
+
+
 class CommandPhase(_Phase):
     kind: Literal[PhaseKind.COMMAND]
     command: str | None = Field(default=None, min_length=1)
@@ -99,8 +126,8 @@ class GitPhase(_Phase):
     """`origin` is the user's repository; else a URL or path that the workspace allows."""
 
 
-PhaseSpec = Annotated[ModelPhase | ReviewPhase | CommandPhase | GitPhase, Field(discriminator="kind")]
-WorkPhase = ModelPhase | ReviewPhase | CommandPhase | GitPhase
+PhaseSpec = Annotated[ModelPhase | AgentPhase | ReviewPhase | CommandPhase | GitPhase, Field(discriminator="kind")]
+WorkPhase = ModelPhase | AgentPhase | ReviewPhase | CommandPhase | GitPhase
 
 
 class Loop(Frozen):
@@ -182,4 +209,6 @@ def touches_tree(phase: WorkPhase) -> bool:
 
 def writes_tree(phase: WorkPhase) -> bool:
     """Whether the phase's purpose is to change the tree (what `stuck` watches)."""
+    if isinstance(phase, AgentPhase):
+        return True
     return isinstance(phase, ModelPhase) and phase.output is not ModelOutput.TEXT
