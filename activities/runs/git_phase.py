@@ -93,6 +93,4 @@ def _branch(context: PhaseContext) -> str:
 def _commit_line(commit: CommitFacts | None) -> str:
     if commit is None:
         return "Nothing changed since the last commit."
-    return (
-        f"{commit.sha[:12]} {commit.subject} ({commit.files_changed} files, +{commit.insertions} -{commit.deletions})"
-    )
+    return commit.line

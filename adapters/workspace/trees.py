@@ -1,15 +1,13 @@
 """What lies between two trees. Works on objects alone: needs no lock and no worktree."""
 
 import os
-import re
 from collections.abc import Sequence
 
-from adapters.workspace.git import Git
+from adapters.workspace.git import BIG_FILE_BYTES, Git
 from adapters.workspace.globs import matching
 from adapters.workspace.layout import RunPlace
 from domain.workspaces.ports import DiffStat
 
-_NUMBERS = re.compile(r"(\d+) (file|insertion|deletion)")
 _PLAIN = ("-r", "--no-ext-diff", "--no-textconv", "--find-renames", "--full-index")
 
 
@@ -21,12 +19,20 @@ def diff(git: Git, old_tree: str, new_tree: str, *, limit_bytes: int) -> str:
 
 
 def diff_stat(git: Git, old_tree: str, new_tree: str) -> DiffStat:
-    """Binary files count as changed, without lines."""
-    said = git.run("diff-tree", "--shortstat", *_PLAIN, old_tree, new_tree).text
-    found = {noun: int(number) for number, noun in _NUMBERS.findall(said)}
-    return DiffStat(
-        files_changed=found.get("file", 0), insertions=found.get("insertion", 0), deletions=found.get("deletion", 0)
-    )
+    """Binary files count as changed, without lines. Lines are None when a changed file is too large to be read."""
+    said = git.run("diff-tree", "--raw", "--numstat", *_PLAIN, old_tree, new_tree).text.split("\n")
+    counts = [line.split("\t")[:2] for line in said if line and not line.startswith(":")]
+    if ["-", "-"] in counts and _any_is_big(git, [line for line in said if line.startswith(":")]):
+        return DiffStat(files_changed=len(counts), insertions=None, deletions=None)
+    inserted, deleted = (sum(int(each[side]) for each in counts if each[side] != "-") for side in (0, 1))
+    return DiffStat(files_changed=len(counts), insertions=inserted, deletions=deleted)
+
+
+def _any_is_big(git: Git, raw: Sequence[str]) -> bool:
+    """Of the blobs before and after, in lines as `:100644 100644 <sha> <sha> M<tab>path`."""
+    blobs = {sha for line in raw for sha in line.split()[2:4]}
+    sizes = git.run("cat-file", "--batch-check=%(objectsize)", stdin="\n".join(sorted(blobs)).encode()).text
+    return any(size.isdecimal() and int(size) > BIG_FILE_BYTES for size in sizes.splitlines())
 
 
 def changed_files(git: Git, old_tree: str, new_tree: str) -> dict[str, str]:

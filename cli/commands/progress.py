@@ -105,7 +105,7 @@ def _ended(attempt: AttemptView, name: str) -> list[Line]:
     if attempt.status is PhaseStatus.FAILED and attempt.fingerprint and (tests := label(attempt.fingerprint)):
         about.append(tests)
     if attempt.commit:
-        about.append(commit_line(attempt.commit))
+        about.append(attempt.commit.line)
     if attempt.branch and good:
         about.append(f"branch {attempt.branch}")
     tone = Tone.GOOD if good else Tone.BAD
@@ -158,7 +158,7 @@ def final_lines(view: RunView, page: str) -> list[tuple[str, str]]:
     """(what, value) of a run's end."""
     lines = [("Outcome", _outcome(view)), ("Iterations", str(view.iterations))]
     if commit := last_commit(view):
-        lines.append(("Commit", commit_line(commit)))
+        lines.append(("Commit", commit.line))
     if view.delivered_branch:
         where = f" in {view.repo_path}" if view.repo_path else ""
         lines.append(("Branch", f"{view.delivered_branch}{where}"))
@@ -174,11 +174,6 @@ def _outcome(view: RunView) -> str:
     if view.outcome_kind is None:
         return view.status
     return f"{view.outcome_kind}({view.outcome_detail})" if view.outcome_detail else view.outcome_kind
-
-
-def commit_line(commit: CommitFacts) -> str:
-    files = f"{commit.files_changed} file{'' if commit.files_changed == 1 else 's'}"
-    return f"{commit.sha[:12]} {commit.subject} ({files}, +{commit.insertions} -{commit.deletions})"
 
 
 def money(usd: Decimal | None) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from domain.agents.tools import McpServer
 from domain.base import Frozen
 from domain.pipelines.spec import Pipeline
 from domain.runs.failure import PhaseError
@@ -28,6 +29,8 @@ class WorkspaceFacts(Frozen):
     """Globs of files whose content keys the set-up cache (lock files)."""
     env: dict[str, str] = {}
     allowed_remotes: tuple[str, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
+    """Servers whose tools an agent phase may use."""
 
 
 class RunFacts(Frozen):
@@ -138,8 +141,21 @@ class CommitFacts(Frozen):
     sha: str
     subject: str
     files_changed: int
-    insertions: int
-    deletions: int
+    insertions: int | None
+    """Lines; None when a changed file is too large for git to count its lines."""
+    deletions: int | None
+
+    @property
+    def changed(self) -> str:
+        """How much it changes, for people: `1 file, +2 -1`."""
+        files = f"{self.files_changed} file{'' if self.files_changed == 1 else 's'}"
+        if self.insertions is None or self.deletions is None:
+            return f"{files}, lines not counted"
+        return f"{files}, +{self.insertions} -{self.deletions}"
+
+    @property
+    def line(self) -> str:
+        return f"{self.sha[:12]} {self.subject} ({self.changed})"
 
 
 class StepStart(Frozen):

@@ -22,8 +22,9 @@ class Base(Frozen):
 
 class DiffStat(Frozen):
     files_changed: int
-    insertions: int
-    deletions: int
+    insertions: int | None
+    """Lines; None when a changed file is too large for git to count its lines."""
+    deletions: int | None
 
 
 class DeliverResult(Frozen):

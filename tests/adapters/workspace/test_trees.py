@@ -225,6 +225,15 @@ async def test_diff_and_its_numbers(run: Run) -> None:
     assert (same.files_changed, same.insertions, same.deletions) == (0, 0, 0)
 
 
+async def test_lines_of_a_file_that_git_does_not_read_are_unknown_and_not_zero(run: Run) -> None:
+    (run.path / "huge.txt").write_text("a line of text\n" * 1_200_000)  # 18 MB
+    tree = await run.snapshot()
+    stat = await run.workspaces.diff_stat(*run.ids, run.base_tree, tree)
+    assert (stat.files_changed, stat.insertions, stat.deletions) == (1, None, None)
+    gone = await run.workspaces.diff_stat(*run.ids, tree, run.base_tree)
+    assert (gone.files_changed, gone.insertions, gone.deletions) == (1, None, None)
+
+
 async def test_a_tree_that_is_not_there(run: Run) -> None:
     with pytest.raises(PhaseFailure) as failure:
         await run.restore("4b825dc642cb6eb9a060e54bf8d69288fbee4905")

@@ -70,7 +70,7 @@ async def test_the_log_is_headed_by_iteration_and_phase_and_escaped(api: Served,
 async def test_commits_steps_and_unknown_numbers(api: Served, recorder: Recorder) -> None:
     opened = await running(recorder)
     shown = words(await page(api, f"/ui/runs/{opened.id}"))
-    assert "4f1a9be2 Mend it 2 files, +14 −3" in shown
+    assert "4f1a9be2 Mend it 2 files, +14 -3" in shown
     assert "python -m pytest -q 1 failed" in shown, "the last lines stand at their step"
     model = await opened.begin("self-review", iteration=2)
     await model.step("reviewer: scripted:demo", StepKind.MODEL_CALL)
