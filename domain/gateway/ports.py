@@ -1,0 +1,52 @@
+"""The gateway: an address and a token that let a foreign coding agent call models on the one path (DESIGN 6)."""
+
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from domain.base import Frozen
+
+GRANTED_MODEL = "millwright"
+"""What a client may always call the grant's own model, for clients that cannot spell every name."""
+
+
+class GatewayGrant(Frozen):
+    """For whom calls are let through: one execution of a phase. `role` is recorded with each call."""
+
+    org_id: UUID
+    run_id: UUID
+    attempt_id: UUID
+    execution_id: UUID
+    role: str
+    model: str
+    """`provider:model` that the execution works with."""
+    also_allowed: tuple[str, ...] = ()
+    """More names (`provider:model`) that its clients may ask for. Any other model is refused by name."""
+    run_tokens: int | None = None
+    """The run's own limit on tokens; None: no limit."""
+    run_usd: Decimal | None = None
+
+
+class GatewayAccess(Frozen):
+    """What a client is told. It may name a model `provider:model`, by what follows the colon, or GRANTED_MODEL."""
+
+    base_url_openai: str
+    """Ends in `/v1`: clients add `/chat/completions`, `/responses`, `/models`."""
+    base_url_anthropic: str
+    """Clients add `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`."""
+    token: str
+    """As `Authorization: Bearer` or `x-api-key`; worthless when the grant ends."""
+    socket: Path | None = None
+    """Unix socket of the same server, for commands in a network namespace of their own (Command.sockets)."""
+    forwarder: tuple[str, ...] = ()
+    """Put before the command's argv there: listens on the port of the addresses above, so that they hold inside
+    as well, hands every connection to `socket`, and becomes the command."""
+
+
+class GatewayPort(Protocol):
+    def granted(self, grant: GatewayGrant) -> AbstractAsyncContextManager[GatewayAccess]:
+        """Access for as long as the context is open. At its end calls in flight are cancelled and recorded so, and
+        the token gets 401. Raises Unavailable when the gateway does not listen."""
+        ...
