@@ -127,7 +127,10 @@ async def compose(
                     sandbox=sandbox,
                     ledger=phase_ledger,
                     artifacts=artifacts,
-                    setup=WorkspaceSetup(sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces),
+                    setup=WorkspaceSetup(
+                        sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces, redactor=redactor
+                    ),
+                    redactor=redactor,
                 ),
                 PhaseKind.GIT: GitExecutor(
                     workspaces=workspaces, ledger=phase_ledger, prompts=prompts, failpoints=points

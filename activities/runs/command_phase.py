@@ -6,6 +6,7 @@ from activities.runs.stop import Stopped, StopReason
 from domain.artifacts.ports import ArtifactStore
 from domain.errors import InvalidInput, PhaseFailure
 from domain.pipelines.spec import CommandPhase
+from domain.redaction import Redactor
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 from domain.runs.fingerprint import of_output
 from domain.runs.ports import ArtifactRef, PhaseLedger, RunFacts, StepEnd, StepStart
@@ -15,8 +16,15 @@ from domain.sandbox.ports import Command, CommandEnd, CommandResult, Sandbox, sh
 
 class CommandExecutor:
     def __init__(
-        self, *, sandbox: Sandbox, ledger: PhaseLedger, artifacts: ArtifactStore, setup: WorkspaceSetup
+        self,
+        *,
+        sandbox: Sandbox,
+        ledger: PhaseLedger,
+        artifacts: ArtifactStore,
+        setup: WorkspaceSetup,
+        redactor: Redactor,
     ) -> None:
+        self._redactor = redactor
         self._sandbox = sandbox
         self._ledger = ledger
         self._artifacts = artifacts
@@ -26,9 +34,10 @@ class CommandExecutor:
         spec = context.spec
         assert isinstance(spec, CommandPhase)
         text = command_text(spec, context.run)
+        told = self._redactor.redact(text)  # before it is cut: a part of a secret is not recognized
         await self._setup.ensure(context)
         step = StepStart(
-            key=_step_key(spec, context.lease.number), kind=StepKind.COMMAND, title=text[:200], effect=spec.effect
+            key=_step_key(spec, context.lease.number), kind=StepKind.COMMAND, title=told[:200], effect=spec.effect
         )
         earlier = await self._ledger.start_step(context.key, context.lease, step)
         if earlier is not None and spec.effect is Effect.UNSAFE:
@@ -47,7 +56,7 @@ class CommandExecutor:
         )
         if result.end is CommandEnd.KILLED:
             raise Stopped(context.stop.reason or StopReason.CANCELLED, result.output)
-        error = failure_of(text, result, context.phase.time_limit_seconds, spec.stall_seconds)
+        error = failure_of(told, result, context.phase.time_limit_seconds, spec.stall_seconds)
         await self._ledger.end_step(context.key, context.lease, step.key, _step_end(result, error))
         return Work(
             status=PhaseStatus.FAILED if error else PhaseStatus.PASSED,
@@ -83,7 +92,7 @@ def command_text(spec: CommandPhase, run: RunFacts) -> str:
 
 
 def failure_of(text: str, result: CommandResult, limit_seconds: float, stall_seconds: float) -> PhaseError | None:
-    """Why the command did not pass; None when it did."""
+    """Why the command, whose text is redacted, did not pass; None when it did."""
     shown = text if len(text) <= 120 else text[:119] + "…"
     excerpt = result.output[-EXCERPT_LIMIT:]
     match result.end:

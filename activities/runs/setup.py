@@ -3,6 +3,7 @@
 from activities.runs.context import PhaseContext
 from activities.runs.stop import Stopped, StopReason
 from domain.errors import PhaseFailure
+from domain.redaction import Redactor
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 from domain.runs.ports import PhaseLedger, StepEnd, StepStart
 from domain.runs.words import Effect, StepKind, StepStatus
@@ -14,7 +15,8 @@ SETUP_TIME_LIMIT_SECONDS = 1800.0
 
 
 class WorkspaceSetup:
-    def __init__(self, *, sandbox: Sandbox, ledger: PhaseLedger, workspaces: Workspaces) -> None:
+    def __init__(self, *, sandbox: Sandbox, ledger: PhaseLedger, workspaces: Workspaces, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._sandbox = sandbox
         self._ledger = ledger
         self._workspaces = workspaces
@@ -36,7 +38,7 @@ class WorkspaceSetup:
         step = StepStart(
             key=f"set-up#{context.lease.number}",
             kind=StepKind.COMMAND,
-            title=f"set-up: {text}"[:200],
+            title=f"set-up: {self._redactor.redact(text)}"[:200],
             effect=Effect.IDEMPOTENT,
         )
         await self._ledger.start_step(context.key, context.lease, step)

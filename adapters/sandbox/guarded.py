@@ -17,7 +17,7 @@ from adapters.sandbox.process import GUARD_SECONDS, GuardProcess
 from domain.errors import PhaseFailure
 from domain.redaction import Redactor
 from domain.runs.failure import ErrorKind, PhaseError
-from domain.sandbox.ports import Command, CommandEnd, CommandResult
+from domain.sandbox.ports import Command, CommandEnd, CommandResult, shell
 
 WATCH_SECONDS = 0.25
 """Period of looking at `should_stop`, at the stall clock, and of handing out live output."""
@@ -97,13 +97,13 @@ class GuardedSandbox:
             try:
                 await process.start(await self._request(command, mark, folder))
             except OSError as error:
-                raise _refused(command, str(error)) from error
+                raise self._refused(command, str(error)) from error
             end = await self._watch(process, command, watched, on_output, should_stop)
         finally:
             await asyncio.to_thread(scratch_folders.remove_folder, str(folder))
         run_seconds = time.monotonic() - watched.began
         if process.refused is not None:
-            raise _refused(command, self._redactor.redact(process.refused))
+            raise self._refused(command, process.refused)
         for piece in await asyncio.to_thread(watched.window.finish):
             await on_output(piece)
         return self._result(process, command, watched.window, end, run_seconds)
@@ -181,7 +181,7 @@ class GuardedSandbox:
             raise PhaseFailure(
                 PhaseError(
                     kind=ErrorKind.SANDBOX,
-                    message=f"The command {_shown(command)} was ended from outside: {why}.",
+                    message=f"The command {self._shown(command)} was ended from outside: {why}.",
                     excerpt=self._redactor.redact(window.last_lines),
                     hint="Every process that it had started is gone; it is run again.",
                 )
@@ -198,6 +198,20 @@ class GuardedSandbox:
             cpu_seconds=account["cpu_seconds"],
             tail=window.last_lines,
         )
+
+    def _refused(self, command: Command, why: str) -> PhaseFailure:
+        return PhaseFailure(
+            PhaseError(
+                kind=ErrorKind.SANDBOX,
+                message=f"The command {self._shown(command)} could not be started: {self._redactor.redact(why)}.",
+                hint="Check that the program exists on the worker's PATH and that the worktree is there.",
+            )
+        )
+
+    def _shown(self, command: Command) -> str:
+        """Redacted before it is cut: a part of a secret is not recognized."""
+        text = self._redactor.redact(command.argv[-1] if command.argv[:2] == shell("")[:2] else " ".join(command.argv))
+        return repr(text if len(text) <= 200 else text[:200] + "…")
 
 
 async def _hand_out(watched: _Watched, on_output: Callable[[str], Awaitable[None]]) -> None:
@@ -231,21 +245,6 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
     if cancelled:
         raise asyncio.CancelledError
     task.result()
-
-
-def _refused(command: Command, why: str) -> PhaseFailure:
-    return PhaseFailure(
-        PhaseError(
-            kind=ErrorKind.SANDBOX,
-            message=f"The command {_shown(command)} could not be started: {why}.",
-            hint="Check that the program exists on the worker's PATH and that the worktree is there.",
-        )
-    )
-
-
-def _shown(command: Command) -> str:
-    text = command.argv[-1] if command.argv[:2] == ("/bin/sh", "-c") else " ".join(command.argv)
-    return repr(text if len(text) <= 200 else text[:200] + "…")
 
 
 def _signal_name(number: int) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters.sandbox.guarded import GuardedSandbox
+from adapters.secrets.redactor import SecretRedactor
 from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind
 from domain.sandbox.ports import CommandEnd, ResourceLimits
-from tests.adapters.sandbox.conftest import Bench
+from tests.adapters.sandbox.conftest import SEARCH_PATH, Bench
 
 
 async def test_output_and_exit_code(bench: Bench) -> None:
@@ -109,6 +111,15 @@ async def test_what_cannot_be_started_is_refused_by_name(
     assert caught.value.error.kind is ErrorKind.SANDBOX
     assert named in caught.value.error.message
     assert caught.value.error.hint
+
+
+async def test_a_secret_where_the_shown_command_is_cut_is_hidden_whole(tmp_path: Path) -> None:
+    secret = "not-a-shape-but-known"
+    sandbox = GuardedSandbox(SecretRedactor([secret]), search_path=SEARCH_PATH, bubblewrap_mode="off")
+    with pytest.raises(PhaseFailure) as caught:
+        await Bench(sandbox, tmp_path).run(("no-such-program", "." * 170, secret))
+    assert "[redacted]" in caught.value.error.message
+    assert secret[:8] not in caught.value.error.message
 
 
 async def test_root_keeps_no_more_than_in_a_container(bench: Bench) -> None:
