@@ -41,6 +41,8 @@ class GatewayGrant(Frozen):
     attempt_id: UUID
     execution_id: UUID
     role: str
+    iteration: int = 1
+    """With the role: which replies of a scripted model are meant."""
     model: str
     """`provider:model` that the execution works with."""
     also_allowed: tuple[str, ...] = ()
