@@ -40,7 +40,7 @@ def ensure_base(git: Git, place: ClonePlace, repo_path: str, commit: str, ref: s
     with held(place.lock_file, wait_seconds=CLONE_SECONDS) as lock:
         git = git.at(place.folder, held_locks=(*git.held_locks, lock))
         if not place.git_dir.is_dir():
-            _create(git, place, repo_path)
+            create(git, place, git.at(checked_path(repo_path)).run("rev-parse", "--show-object-format").text)
         guard_config(place)
         git = git.at(place.git_dir, git_dir=place.git_dir)
         _remove_stale_locks(place, ref)
@@ -49,9 +49,9 @@ def ensure_base(git: Git, place: ClonePlace, repo_path: str, commit: str, ref: s
         git.run("update-ref", ref, commit)
 
 
-def _create(git: Git, place: ClonePlace, repo_path: str) -> None:
+def create(git: Git, place: ClonePlace, object_format: str) -> None:
+    """An empty clone; its lock is held. `object_format`: sha1 or sha256."""
     shutil.rmtree(place.temporary_git_dir, ignore_errors=True)
-    object_format = git.at(checked_path(repo_path)).run("rev-parse", "--show-object-format").text
     created = place.temporary_git_dir
     git.run("init", "--bare", "--quiet", "--template=", f"--object-format={object_format}", str(created))
     _write(created / "config", _CONFIG[object_format])

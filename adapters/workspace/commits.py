@@ -50,7 +50,7 @@ def commit(
 
     The run's git lock is held: only its holder moves the run's branch, and still by compare-and-swap.
     """
-    ref = _checked_ref(git, branch)
+    ref = checked_ref(git, branch)
     (place.clone.git_dir / f"{ref}.lock").unlink(missing_ok=True)
     lines = [f"{_one_line(key)}: {_one_line(value)}" for key, value in trailers.items()]
     tip = _resolve(git, ref)
@@ -80,7 +80,7 @@ def deliver(
     """Looks the branch up at the remote, then creates it there, or moves it forward over commits of this run.
 
     Raises PhaseFailure(workspace) when the remote's branch holds anything else, and connection errors as such."""
-    ref = _checked_ref(git, branch)
+    ref = checked_ref(git, branch)
     tip = _resolve(git, ref)
     if tip is None:
         raise failures.failure(
@@ -126,7 +126,7 @@ def _identity() -> dict[str, str]:
     }
 
 
-def _checked_ref(git: Git, branch: str) -> str:
+def checked_ref(git: Git, branch: str) -> str:
     ref = f"refs/heads/{branch}"
     if branch.startswith("-") or git.try_run("check-ref-format", ref).code != 0:
         raise failures.failure(

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 from adapters.workspace import failures
 from domain.runs.failure import ErrorKind
@@ -95,14 +96,16 @@ class Stop:
 
 
 class _Start:
-    def __init__(self, argv: Sequence[str], options: "Git") -> None:
-        self._argv, self._options = list(argv), options
+    def __init__(
+        self, argv: Sequence[str], options: "Git", *, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
+    ) -> None:
+        self._argv, self._options, self._stdin, self._stdout = list(argv), options, stdin, stdout
 
     def __call__(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             self._argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdin=self._stdin or subprocess.PIPE,
+            stdout=self._stdout or subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self._options.folder,
             env=dict(self._options.environment),
@@ -175,14 +178,31 @@ class Git:
             with self.stop.watching(_Start((self.binary, *args), self)) as process:
                 stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
-            raise failures.failure(
-                ErrorKind.TIMEOUT,
-                f"git {args[0]} did not end within {timeout_seconds:g} s in {self.folder}",
-                hint="Check the disk, or the connection to the remote; the phase is tried again.",
-            ) from None
+            raise self._too_slow(args[0], timeout_seconds) from None
         except OSError as error:
             raise failures.from_os_error(error, self.folder) from error
         return Output(process.returncode, stdout, stderr.decode(errors="replace"))
+
+    def run_file(self, *args: str, stdin: bytes | Path = b"", stdout: Path | None = None) -> Output:
+        """As `try_run`, with a file as standard input or output (made new): memory is bounded whatever goes through."""
+        with contextlib.ExitStack() as files:
+            source = files.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
+            sink = files.enter_context(stdout.open("xb")) if stdout is not None else None
+            try:
+                with self.stop.watching(_Start((self.binary, *args), self, stdin=source, stdout=sink)) as process:
+                    said, stderr = process.communicate(
+                        stdin if isinstance(stdin, bytes) else None, timeout=LOCAL_SECONDS
+                    )
+            except subprocess.TimeoutExpired:
+                raise self._too_slow(args[0], LOCAL_SECONDS) from None
+        return Output(process.returncode, said or b"", stderr.decode(errors="replace"))
+
+    def _too_slow(self, command: str, limit_seconds: float) -> Exception:
+        return failures.failure(
+            ErrorKind.TIMEOUT,
+            f"git {command} did not end within {limit_seconds:g} s in {self.folder}",
+            hint="Check the disk, or the connection to the remote; the phase is tried again.",
+        )
 
     def run(self, *args: str, stdin: bytes = b"", timeout_seconds: float = LOCAL_SECONDS) -> Output:
         """Raises PhaseFailure(workspace or storage) unless git exits with 0."""

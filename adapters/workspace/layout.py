@@ -9,6 +9,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from uuid import UUID
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -62,6 +63,10 @@ class RunPlace:
     @property
     def old_private_git(self) -> Path:
         return self.clone.runs / f"{TEMPORARY_PREFIX}old-git-{self.run_id}"
+
+    def new_spool(self) -> Path:
+        """A file for a pack on its way to or from the artifact store."""
+        return self.clone.runs / f"{TEMPORARY_PREFIX}pack-{token_hex(8)}-{self.run_id}"
 
     @property
     def index(self) -> Path:

@@ -1,32 +1,21 @@
 """The Workspaces port: every call is one hop to a thread, where git runs; a cancelled call ends its git."""
 
-import asyncio
 import functools
-import os
-import shutil
-import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from adapters.workspace import commits, failures, files, janitor, patches, repository, runs, setup_cache, trees
+from adapters.workspace.calls import GitCalls
 from adapters.workspace.clone import guard_config
-from adapters.workspace.git import Git, Stop, base_environment, config_text
+from adapters.workspace.git import Git
 from adapters.workspace.janitor import JanitorReport
-from adapters.workspace.layout import Layout, RunPlace
+from adapters.workspace.layout import RunPlace
 from adapters.workspace.locks import PhaseLock
+from adapters.workspace.packing import GitPacks
 from adapters.workspace.worktree import KnownTrees
-from domain.errors import Unavailable
 from domain.runs.ports import CommitFacts, WorkspaceFacts
 from domain.workspaces.ports import Base, DeliverResult, DiffStat
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-_THREADS = 16
-"""Calls that do git work at the same moment; more wait for a thread."""
 
 
 class GitWorkspaces:
@@ -35,25 +24,23 @@ class GitWorkspaces:
 
     def __init__(self, root: Path, *, git: str | None = None, remote_env: Mapping[str, str] | None = None) -> None:
         """Raises Unavailable when there is no git."""
-        binary = git or shutil.which("git")
-        if binary is None:
-            raise Unavailable("The `git` command was not found", hint="Install git 2.34 or newer, and start again.")
-        self._layout = Layout(root.absolute())
-        self._git = Git(binary, Path("/"), base_environment(binary, self._layout.git_config))
+        self._calls = GitCalls(root, git=git)
+        self._layout = self._calls.layout
         self._remote_env = dict(remote_env or {})
         self._known = KnownTrees()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="git")
+        self.packs = GitPacks(self._calls, self._known)
+        """The same worktrees, as packs."""
 
     def close(self) -> None:
         """Waits for the git work under way."""
-        self._threads.shutdown()
+        self._calls.close()
 
     async def inspect(self, repo_path: str) -> Base:
-        return await self._call(repository.inspect, repo_path)
+        return await self._calls.call(repository.inspect, repo_path)
 
     async def prepare(self, workspace_id: UUID, run_id: UUID, repo_path: str, base_commit: str) -> Path:
         place = self._layout.run(workspace_id, run_id)
-        return await self._call(runs.prepare, place, self._known, repo_path, base_commit)
+        return await self._calls.call(runs.prepare, place, self._known, repo_path, base_commit)
 
     def path(self, workspace_id: UUID, run_id: UUID) -> Path:
         return self._layout.run(workspace_id, run_id).worktree
@@ -66,7 +53,7 @@ class GitWorkspaces:
             with runs.opened(git, place, self._known) as worktree:
                 worktree.make_equal(tree)
 
-        await self._call(restore, self._layout.run(workspace_id, run_id))
+        await self._calls.call(restore, self._layout.run(workspace_id, run_id))
 
     async def restore_for_verification(
         self, workspace_id: UUID, run_id: UUID, tree: str, base_tree: str, protected: Sequence[str]
@@ -82,7 +69,7 @@ class GitWorkspaces:
                 worktree.make_equal(wanted)
                 return tuple(failures.printable(path) for path in changed)
 
-        return await self._call(restore, self._layout.run(workspace_id, run_id))
+        return await self._calls.call(restore, self._layout.run(workspace_id, run_id))
 
     async def snapshot(self, workspace_id: UUID, run_id: UUID, *, label: str) -> str:
         def snapshot(git: Git, place: RunPlace) -> str:
@@ -91,28 +78,30 @@ class GitWorkspaces:
                 runs.keep(worktree.git, place, label, tree)
                 return tree
 
-        return await self._call(snapshot, self._layout.run(workspace_id, run_id))
+        return await self._calls.call(snapshot, self._layout.run(workspace_id, run_id))
 
     async def diff(self, workspace_id: UUID, run_id: UUID, old_tree: str, new_tree: str, *, limit_bytes: int) -> str:
         place = self._layout.run(workspace_id, run_id)
-        return await self._on_clone(place, functools.partial(trees.diff, limit_bytes=limit_bytes), old_tree, new_tree)
+        return await self._calls.on_clone(
+            place, functools.partial(trees.diff, limit_bytes=limit_bytes), old_tree, new_tree
+        )
 
     async def diff_stat(self, workspace_id: UUID, run_id: UUID, old_tree: str, new_tree: str) -> DiffStat:
-        return await self._on_clone(self._layout.run(workspace_id, run_id), trees.diff_stat, old_tree, new_tree)
+        return await self._calls.on_clone(self._layout.run(workspace_id, run_id), trees.diff_stat, old_tree, new_tree)
 
     async def write_files(self, workspace_id: UUID, run_id: UUID, files_: Mapping[str, str | None]) -> None:
         def write(git: Git, place: RunPlace) -> None:
             with runs.opened(git, place, self._known):
                 files.write(place.worktree, files_)
 
-        await self._call(write, self._layout.run(workspace_id, run_id))
+        await self._calls.call(write, self._layout.run(workspace_id, run_id))
 
     async def apply_patch(self, workspace_id: UUID, run_id: UUID, patch: str) -> None:
         def apply(git: Git, place: RunPlace) -> None:
             with runs.opened(git, place, self._known) as worktree:
                 patches.apply(worktree.git, patch)
 
-        await self._call(apply, self._layout.run(workspace_id, run_id))
+        await self._calls.call(apply, self._layout.run(workspace_id, run_id))
 
     async def read_files(
         self, workspace_id: UUID, run_id: UUID, globs: Sequence[str], *, limit_bytes: int
@@ -124,7 +113,7 @@ class GitWorkspaces:
                 at_index = worktree.git.at(place.worktree, index=place.index)
                 return files.read(at_index, place.worktree, globs, limit_bytes=limit_bytes)
 
-        return await self._call(read, self._layout.run(workspace_id, run_id))
+        return await self._calls.call(read, self._layout.run(workspace_id, run_id))
 
     async def commit(
         self,
@@ -150,7 +139,7 @@ class GitWorkspaces:
                     base_commit=base_commit,
                 )
 
-        return await self._call(commit, self._layout.run(workspace_id, run_id))
+        return await self._calls.call(commit, self._layout.run(workspace_id, run_id))
 
     async def deliver(
         self, workspace_id: UUID, run_id: UUID, *, branch: str, remote: str, repo_path: str
@@ -167,16 +156,16 @@ class GitWorkspaces:
                     remote_env=self._remote_env,
                 )
 
-        return await self._call(deliver, self._layout.run(workspace_id, run_id))
+        return await self._calls.call(deliver, self._layout.run(workspace_id, run_id))
 
     async def reclaim(self, workspace_id: UUID, run_id: UUID) -> bool:
         """Also False while a phase works in it."""
-        return await self._call(runs.reclaim, self._layout.run(workspace_id, run_id), self._known)
+        return await self._calls.call(runs.reclaim, self._layout.run(workspace_id, run_id), self._known)
 
     async def setup_key(self, facts: WorkspaceFacts, run_id: UUID, tree: str) -> str:
         """Same key, same set-up: of the command, its environment, its inputs in the tree, and the platform."""
         place = self._layout.run(facts.workspace_id, run_id)
-        return await self._on_clone(place, setup_cache.setup_key, facts, tree)
+        return await self._calls.on_clone(place, setup_cache.setup_key, facts, tree)
 
     def is_set_up(self, workspace_id: UUID, run_id: UUID, key: str) -> bool:
         return setup_cache.is_set_up(self._layout.run(workspace_id, run_id), key)
@@ -187,50 +176,9 @@ class GitWorkspaces:
 
     async def runs_on_disk(self) -> tuple[UUID, ...]:
         """Runs that have a worktree here."""
-        return await self._call(lambda _: tuple(janitor.runs_on_disk(self._layout)))
+        return await self._calls.call(lambda _: tuple(janitor.runs_on_disk(self._layout)))
 
     async def clean_up(self, *, finished: Collection[UUID], active: Collection[UUID]) -> JanitorReport:
         """The janitor: reclaims what is clean and finished, names the rest, packs the clones."""
         collect = functools.partial(janitor.clean_up, finished=finished, active=active)
-        return await self._call(collect, self._layout, self._known)
-
-    async def _on_clone(
-        self, place: RunPlace, work: Callable[Concatenate[Git, P], T], *args: P.args, **kw: P.kwargs
-    ) -> T:
-        def on_clone(git: Git) -> T:
-            guard_config(place.clone)
-            return work(git.at(place.clone.git_dir, git_dir=place.clone.git_dir), *args, **kw)
-
-        return await self._call(on_clone)
-
-    async def _call(self, work: Callable[Concatenate[Git, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """When the caller is cancelled, the git process is killed, and the thread waited for: it holds locks."""
-        stop = Stop()
-
-        def in_thread() -> T:
-            try:
-                self._keep_config()
-                return work(self._git.with_stop(stop), *args, **kw)
-            except OSError as error:
-                raise failures.from_os_error(error, self._layout.root) from error
-
-        future = asyncio.get_running_loop().run_in_executor(self._threads, in_thread)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            stop.now()
-            await asyncio.wait([future])
-            future.exception()
-            raise
-
-    def _keep_config(self) -> None:
-        """The configuration file of our git holds what it should, whoever wrote to it."""
-        path, text = self._layout.git_config, config_text()
-        try:
-            if path.read_text() == text:
-                return
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        temporary.write_text(text)
-        temporary.replace(path)
+        return await self._calls.call(collect, self._layout, self._known)
