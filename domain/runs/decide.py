@@ -108,7 +108,8 @@ def _walk_iteration(state: RunState, loop: Loop, iteration: int) -> _Next | Atte
 
 def _ended_in_loop(state: RunState, failed: AttemptRecord) -> Outcome | None:
     """Whether this failure ends the run; None: the next iteration may try to mend it."""
-    if endings.error_of(failed).failure_class is not FailureClass.SEMANTIC:
+    error = endings.error_of(failed)
+    if error.stuck or error.failure_class is not FailureClass.SEMANTIC:
         return endings.ended_by(failed)
     phase = state.pipeline.phase(failed.phase)
     attempts = sorted(

@@ -53,6 +53,8 @@ def ended_by(record: AttemptRecord) -> Outcome:
     told = error.model_copy(update={"message": f"{record.phase} failed: {error.message}"})
     if error.budget is not None:
         return Outcome(kind=OutcomeKind.BUDGET_EXCEEDED, detail=error.budget, error=told)
+    if error.stuck:
+        return Outcome(kind=OutcomeKind.STUCK, detail=record.phase, error=told)
     match error.kind:
         case ErrorKind.POLICY_BLOCKED:
             return Outcome(kind=OutcomeKind.POLICY_BLOCKED, error=told)

@@ -97,6 +97,8 @@ class PhaseError(Frozen):
     """When the other side said how long to wait."""
     budget: Literal["tokens", "cost"] | None = None
     """The run's own budget that a call would have overshot: the run ends as `budget_exceeded`."""
+    stuck: bool = False
+    """The phase went round in circles: the run ends as `stuck`, whatever iterations are left."""
 
     @property
     def failure_class(self) -> FailureClass:
