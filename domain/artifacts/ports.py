@@ -1,6 +1,7 @@
 """The port of the artifact store: bodies by content, shared by all workers."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
@@ -17,3 +18,11 @@ class ArtifactStore(Protocol):
         ...
 
     def stream(self, org_id: UUID, sha256: str) -> AsyncIterator[bytes]: ...
+
+
+class FileArtifactStore(ArtifactStore, Protocol):
+    """For bodies of any size, in constant memory."""
+
+    async def put_file(self, org_id: UUID, path: Path) -> str:
+        """As `put`, with the content of a file."""
+        ...

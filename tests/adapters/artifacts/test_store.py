@@ -112,6 +112,16 @@ async def test_what_is_put_comes_back(store: ObjectArtifactStore, body: bytes) -
     assert b"".join([piece async for piece in store.stream(ORG, sha256)]) == body
 
 
+async def test_a_file_is_put_as_its_content(store: ObjectArtifactStore, tmp_path: Path) -> None:
+    body = b"0123456789abcdef" * 200_000
+    path = tmp_path / "a file"
+    path.write_bytes(body)
+    sha256 = await store.put_file(ORG, path)
+    assert sha256 == hashlib.sha256(body).hexdigest()
+    assert await store.get(ORG, sha256) == body
+    assert path.exists()
+
+
 async def test_ranges(store: ObjectArtifactStore) -> None:
     sha256 = await store.put(ORG, b"0123456789")
     assert await store.get(ORG, sha256, start=3, length=4) == b"3456"
