@@ -6,8 +6,9 @@ from decimal import Decimal
 from hashlib import sha256
 
 from domain.models.admission import Admitted
-from domain.models.messages import CallRefused, ModelReply
+from domain.models.messages import CallRefused, ModelReply, ToolCall
 from domain.models.prices import Priced, PriceTable, cost_of
+from domain.models.reply_body import reply_body
 from domain.redaction import Redactor
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 
@@ -27,10 +28,11 @@ class Answer:
     @staticmethod
     def of_reply(reply: ModelReply, admitted: Admitted, prices: PriceTable, redactor: Redactor) -> "Answer":
         """The caller sees what is kept, and what a repeated call will see: no known secret, no lone surrogate."""
-        body = redactor.redact_known(reply.text).encode("utf-8", "replace")
+        reply = _kept(reply, redactor)
+        body = reply_body(reply)
         priced = _priced(reply, admitted, prices)
         return Answer(
-            reply=reply.model_copy(update={"text": body.decode()}),
+            reply=reply,
             body=body,
             sha256=sha256(body).hexdigest(),
             cost_usd=None if priced is None else priced.usd,
@@ -55,6 +57,16 @@ class Answer:
             hint="The provider may bill it all the same." if sent else "It was not sent.",
         )
         return replace(_without_answer(error, None, sent, admitted, prices), cancelled=cancelled)
+
+
+def _kept(reply: ModelReply, redactor: Redactor) -> ModelReply:
+    def clean(text: str) -> str:
+        return redactor.redact_known(text).encode("utf-8", "replace").decode()
+
+    calls = tuple(
+        ToolCall(id=clean(call.id), name=clean(call.name), arguments=clean(call.arguments)) for call in reply.tool_calls
+    )
+    return reply.model_copy(update={"text": clean(reply.text), "tool_calls": calls})
 
 
 def _without_answer(

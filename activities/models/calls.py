@@ -25,9 +25,9 @@ from domain.models.messages import (
     CallScope,
     CallTimes,
     Message,
-    ModelReply,
     ModelRequest,
     TokenUsage,
+    ToolSpec,
 )
 from domain.models.policy import Policy, ProviderKind
 from domain.models.ports import (
@@ -41,7 +41,8 @@ from domain.models.ports import (
     PolicyChanged,
     RepeatedCall,
 )
-from domain.models.prices import PriceTable
+from domain.models.prices import BILLED, PriceTable
+from domain.models.reply_body import read_reply
 from domain.redaction import Redactor
 from domain.runs.failure import PhaseError
 
@@ -90,8 +91,10 @@ class ModelCalls:
         model: str,
         *,
         messages: tuple[Message, ...],
+        tools: tuple[ToolSpec, ...] = (),
         role: str,
         turn: int = 1,
+        iteration: int = 1,
         max_output_tokens: int = 16_000,
         timeout_seconds: float = 600.0,
         json_schema: dict[str, object] | None = None,
@@ -100,7 +103,7 @@ class ModelCalls:
         """Asks `provider:model`. Raises CallRefused with a closed error kind, Unavailable when the record does not
         answer, and CancelledError after the call was recorded as cancelled."""
         asked = self._clock()
-        admitted, begun = await self._begin(scope, model, messages, max_output_tokens, asked)
+        admitted, begun = await self._begin(scope, model, messages, tools, max_output_tokens, asked)
         if isinstance(begun, RepeatedCall):
             return await self._repeated(scope, model, begun)
         permitted = self._clock()
@@ -109,10 +112,12 @@ class ModelCalls:
             messages=messages,
             role=role,
             turn=turn,
+            iteration=iteration,
             max_output_tokens=max_output_tokens,
             timeout_seconds=timeout_seconds,
             json_schema=json_schema,
             seed=seed,
+            tools=tools,
         )
         with self._telemetry.call(admitted, request) as told:
             answer = await self._ask(scope, begun, admitted, request)
@@ -146,13 +151,19 @@ class ModelCalls:
         )
 
     async def _begin(
-        self, scope: CallScope, model: str, messages: tuple[Message, ...], max_output_tokens: int, asked: float
+        self,
+        scope: CallScope,
+        model: str,
+        messages: tuple[Message, ...],
+        tools: tuple[ToolSpec, ...],
+        max_output_tokens: int,
+        asked: float,
     ) -> tuple[Admitted, BegunCall | RepeatedCall]:
         cached = self._policies.get(scope.org_id)
         fresh = cached is None
         policy = await self._newest_policy(scope.org_id) if cached is None else cached[0]
         for _ in range(_POLICY_ROUNDS):
-            admitted = admit(policy, self._prices, scope, model, messages, max_output_tokens)
+            admitted = admit(policy, self._prices, scope, model, messages, max_output_tokens, tools)
             if isinstance(admitted, PhaseError):
                 if fresh:
                     raise CallRefused(admitted)
@@ -225,14 +236,15 @@ class ModelCalls:
                 body = await self._artifacts.get(scope.org_id, found.reply_sha256)
             except MillwrightError as error:
                 raise CallRefused(lost_reply(model, error)) from None
-        usage = TokenUsage(tokens_in=found.tokens_in, tokens_out=found.tokens_out, tokens_cached=found.tokens_cached)
+        usage = TokenUsage(
+            tokens_in=found.tokens_in,
+            tokens_out=found.tokens_out,
+            tokens_cached=found.tokens_cached,
+            billed_usd=found.cost_usd if found.price_version == BILLED else None,
+        )
+        named = {"model_answered": found.model_answered, "provider_response_id": found.provider_response_id}
         return AnsweredCall(
-            reply=ModelReply(
-                text=body.decode(),
-                usage=usage,
-                model_answered=found.model_answered,
-                provider_response_id=found.provider_response_id,
-            ),
+            reply=read_reply(body, usage).model_copy(update=named),
             cost_usd=found.cost_usd,
             price_version=found.price_version,
             repeated=True,

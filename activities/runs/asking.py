@@ -44,6 +44,7 @@ class Asking:
                 messages=await self._prompting.messages(context, spec),
                 role=spec.role,
                 turn=turn_of(context),
+                iteration=turn_of(context),
                 max_output_tokens=spec.max_output_tokens,
                 timeout_seconds=context.phase.time_limit_seconds,
                 json_schema=json_schema,

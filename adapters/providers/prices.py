@@ -22,14 +22,27 @@ class GenaiPrices:
     """PriceTable over the snapshot that is part of the locked package."""
 
     def price(
-        self, provider: ProviderSettings, model: str, *, tokens_in: int, tokens_out: int, tokens_cached: int
+        self,
+        provider: ProviderSettings,
+        model: str,
+        *,
+        tokens_in: int,
+        tokens_out: int,
+        tokens_cached: int,
+        tokens_cache_written: int = 0,
     ) -> Priced | None:
         if provider.kind is ProviderKind.SCRIPTED:
             return None
         url = provider.base_url or OPENAI_URL
         if not _is_priced(url, model):
             return None
-        usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cache_read_tokens=min(tokens_cached, tokens_in))
+        read = min(tokens_cached, tokens_in)
+        usage = Usage(
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            cache_read_tokens=read,
+            cache_write_tokens=min(tokens_cache_written, tokens_in - read),
+        )
         found = get_snapshot().calc(usage, model, None, url, None)
         return Priced(usd=found.total_price, version=PRICE_VERSION)
 

@@ -1,7 +1,10 @@
-"""A script: replies of the scripted provider, matched by role and turn. Format: docs/models.md."""
+"""A script: replies of the scripted provider, matched by role, turn and iteration. Format: docs/models.md."""
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from domain.base import Frozen
 from domain.errors import InvalidInput
-from domain.models.messages import TokenUsage
+from domain.models.messages import Finish, TokenUsage, ToolCall
 from domain.runs.failure import ErrorKind
 
 ANY: Literal["*"] = "*"
@@ -36,12 +39,39 @@ class ScriptedUsage(Frozen):
         return TokenUsage.model_validate(self.model_dump())
 
 
+class ScriptedToolCall(Frozen):
+    """One tool call of a reply."""
+
+    name: str
+    arguments: object = None
+    """Any YAML value, sent as JSON; left out: an empty object."""
+    raw: str | None = None
+    """The text of the arguments as it is, in place of `arguments`: for what is no JSON, or cut off."""
+    id: str | None = None
+    """Else made of iteration, turn and place."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.raw is not None and "arguments" in self.model_fields_set:
+            raise ValueError("give `arguments` or `raw`, not both")
+        return self
+
+    @property
+    def text(self) -> str:
+        if self.raw is not None:
+            return self.raw
+        return _json(self.arguments) if "arguments" in self.model_fields_set else "{}"
+
+
 class ScriptedReply(Frozen):
-    """One answer: exactly one of `text`, `files`, `patch`, `json` and `error`."""
+    """One answer: exactly one of `text`, `files`, `patch`, `json` and `error`, or `tool_calls` with or without `text`;
+    or `turns`, a list of answers."""
 
     role: str = ANY
     turn: int | Literal["*"] = ANY
-    """The n-th call of the role in the run, from 1."""
+    """Of the model's calls in an agent phase the n-th, from 1; elsewhere as `iteration`."""
+    iteration: int | Literal["*"] = ANY
+    """For which time the role's phase is done in the run, from 1: its iteration, and once more for each retry."""
     text: str | None = None
     files: dict[str, str | None] | None = None
     """Path -> whole new text, null to delete: answered as the JSON object that `output: files` phases read."""
@@ -49,7 +79,13 @@ class ScriptedReply(Frozen):
     """A unified diff, answered as it is."""
     json_value: object = Field(default=None, alias="json")
     """Any YAML value, answered as JSON."""
+    tool_calls: tuple[ScriptedToolCall, ...] = ()
+    """Several are parallel calls."""
+    finish: Finish | None = None
+    """Why the reply ended: `length` for a truncated one; else `tool_calls` where there are some, or `stop`."""
     error: ScriptedError | None = None
+    turns: "tuple[ScriptedReply, ...]" = ()
+    """The answers to turn 1, 2, ... of this role and iteration, in order."""
     delay_seconds: float = Field(default=0.0, ge=0, le=3_600)
     usage: ScriptedUsage | None = None
     """Over the script's own `usage`."""
@@ -65,10 +101,36 @@ class ScriptedReply(Frozen):
     def _one_answer(self) -> Self:
         if isinstance(self.turn, int) and self.turn < 1:
             raise ValueError("turn counts from 1")
-        given = self.model_fields_set & {"text", "files", "patch", "json_value", "error"}
-        if len(given) != 1:
-            raise ValueError("give exactly one of text, files, patch, json and error")
+        if isinstance(self.iteration, int) and self.iteration < 1:
+            raise ValueError("iteration counts from 1")
+        given = self.model_fields_set & {"text", "files", "patch", "json_value", "error", "turns"}
+        if len(given) != 1 and not self.tool_calls:
+            raise ValueError("give exactly one of text, files, patch, json, error and turns, or tool_calls")
+        if self.tool_calls and given - {"text"}:
+            raise ValueError("beside tool_calls only text is possible")
+        if "turns" in given and (self.turn != ANY or not self.turns):
+            raise ValueError("turns is a list of replies, counted from 1: leave `turn` out beside it")
+        if any(reply.model_fields_set & {"role", "turn", "iteration", "turns"} for reply in self.turns):
+            raise ValueError("replies in turns have no role, turn, iteration or turns of their own")
         return self
+
+    def each(self) -> "Iterator[ScriptedReply]":
+        """Itself, or the replies of its `turns`."""
+        if not self.turns:
+            yield self
+        for turn, reply in enumerate(self.turns, 1):
+            yield reply.model_copy(update={"role": self.role, "iteration": self.iteration, "turn": turn})
+
+    def calls(self, turn: int, iteration: int) -> tuple[ToolCall, ...]:
+        """Its tool calls, with ids that differ from those of every other turn."""
+        return tuple(
+            ToolCall(id=call.id or f"call_{iteration}_{turn}_{place}", name=call.name, arguments=call.text)
+            for place, call in enumerate(self.tool_calls, 1)
+        )
+
+    @property
+    def ended(self) -> Finish:
+        return self.finish or (Finish.TOOL_CALLS if self.tool_calls else Finish.STOP)
 
     @property
     def body(self) -> str:
@@ -77,7 +139,9 @@ class ScriptedReply(Frozen):
             return self.text
         if self.files is not None:
             return json.dumps({"files": self.files}, ensure_ascii=False)
-        return self.patch if self.patch is not None else json.dumps(self.json_value, ensure_ascii=False)
+        if self.tool_calls:
+            return ""
+        return self.patch if self.patch is not None else _json(self.json_value)
 
 
 class Script(Frozen):
@@ -87,13 +151,35 @@ class Script(Frozen):
     model_answered: str | None = None
     """What the script says answered; else its own name."""
 
-    def reply(self, role: str, turn: int) -> ScriptedReply | None:
-        """The most exact match: role and turn, role, turn, the rest; of equal ones the first."""
-        for wanted in ((role, turn), (role, ANY), (ANY, turn), (ANY, ANY)):
-            for reply in self.replies:
-                if (reply.role, reply.turn) == wanted:
-                    return reply
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, object, object], ScriptedReply]:
+        found: dict[tuple[str, object, object], ScriptedReply] = {}
+        for entry in self.replies:
+            for reply in entry.each():
+                found.setdefault((reply.role, reply.turn, reply.iteration), reply)
+        return found
+
+    def reply(self, role: str, turn: int, iteration: int) -> ScriptedReply | None:
+        """The most exact match: the role counts before the turn, the turn before the iteration; of equal ones the
+        first."""
+        for wanted in product((role, ANY), (turn, ANY), (iteration, ANY)):
+            reply = self._by_key.get(wanted)
+            if reply is not None:
+                return reply
         return None
+
+    def known(self) -> tuple[str, ...]:
+        """What there are replies for, in words."""
+        return tuple(sorted({_named(role, turn, iteration) for role, turn, iteration in self._by_key}))
+
+
+def _named(role: str, turn: object, iteration: object) -> str:
+    return f"{role} turn {turn}" + ("" if iteration == ANY else f" of iteration {iteration}")
+
+
+def _json(value: object) -> str:
+    """What YAML reads as a date or another type that JSON lacks goes as its text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def load_script(path: Path) -> Script:

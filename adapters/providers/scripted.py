@@ -57,17 +57,17 @@ class Scripts:
                 PhaseError(kind=ErrorKind.INVALID_REQUEST, message=error.message, hint=error.hint)
             ) from None
 
-    def reply(self, name: str, role: str, turn: int) -> tuple[Script, ScriptedReply]:
-        """Raises CallRefused: as `get`, and `invalid_request` when the script has nothing for role and turn."""
+    def reply(self, name: str, role: str, turn: int, iteration: int) -> tuple[Script, ScriptedReply]:
+        """Raises CallRefused: as `get`, and `invalid_request` when the script has nothing for role, turn and
+        iteration."""
         script = self.get(name)
-        reply = script.reply(role, turn)
+        reply = script.reply(role, turn, iteration)
         if reply is None:
-            roles = ", ".join(sorted({f"{r.role} turn {r.turn}" for r in script.replies}))
             raise CallRefused(
                 PhaseError(
                     kind=ErrorKind.INVALID_REQUEST,
-                    message=f"Script `{name}` has no reply for role `{role}`, turn {turn}.",
-                    hint=f'It has: {roles}. Add the reply, or one with turn: "*".',
+                    message=f"Script `{name}` has no reply for role `{role}`, turn {turn}, iteration {iteration}.",
+                    hint=f'It has: {", ".join(script.known())}. Add the reply, or one with turn: "*".',
                 )
             )
         return script, reply
@@ -80,7 +80,7 @@ class ScriptedProvider:
         self._scripts = Scripts(shipped)
 
     async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply:
-        script, reply = self._scripts.reply(request.model, request.role, request.turn)
+        script, reply = self._scripts.reply(request.model, request.role, request.turn, request.iteration)
         if reply.delay_seconds:
             await asyncio.sleep(reply.delay_seconds)
         if reply.error is not None:
@@ -89,6 +89,8 @@ class ScriptedProvider:
             text=reply.body,
             usage=(reply.usage or script.usage).as_usage(),
             model_answered=script.model_answered or request.model,
+            tool_calls=reply.calls(request.turn, request.iteration),
+            finish=reply.ended,
         )
 
 

@@ -56,7 +56,7 @@ class ScriptedWire:
         try:
             body = await request.json()
             name, role, turn = self._asked(request, body)
-            script, reply = self._scripts.reply(name, role, turn)
+            script, reply = self._scripts.reply(name, role, turn, 1)
             if reply.delay_seconds:
                 await asyncio.sleep(reply.delay_seconds)
             if reply.error is not None:

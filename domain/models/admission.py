@@ -1,7 +1,7 @@
 """The pure decision before `begin_call`: may this model be called under this policy, and on which terms."""
 
 from domain.base import Frozen
-from domain.models.messages import CallScope, Message
+from domain.models.messages import CallScope, Message, ToolSpec
 from domain.models.policy import Policy, ProviderSettings, check
 from domain.models.ports import CallTerms
 from domain.models.prices import PriceTable, estimated_tokens_in, reservation
@@ -20,13 +20,14 @@ def admit(
     model: str,
     messages: tuple[Message, ...],
     max_output_tokens: int,
+    tools: tuple[ToolSpec, ...] = (),
 ) -> Admitted | PhaseError:
     """The provider and terms for `provider:model`, or why not and what to do."""
     provider = check(policy, model)
     if isinstance(provider, PhaseError):
         return provider
     bare = model.partition(":")[2]
-    tokens_in = estimated_tokens_in(messages)
+    tokens_in = estimated_tokens_in(messages, tools)
     reserve = reservation(prices, provider, bare, tokens_in, max_output_tokens, policy_version=policy.version)
     if reserve is None and (policy.monthly_usd is not None or scope.run_usd is not None):
         whose = "the run" if scope.run_usd is not None else "the organization"

@@ -59,14 +59,17 @@ class Finish(StrEnum):
 
 
 class ModelRequest(Frozen):
-    """One call. `role` and `turn` say who speaks and for which time in this run (the scripted provider
-    answers by them; other providers ignore them)."""
+    """One call. `role`, `turn` and `iteration` say who speaks and for which time (the scripted provider answers by
+    them; other providers ignore them)."""
 
     model: str
     """Without the provider's prefix."""
     messages: tuple[Message, ...]
     role: str
     turn: int = 1
+    """A phase of one call: as `iteration`. An agent: the n-th call of this attempt, from 1."""
+    iteration: int = 1
+    """For which time the role's phase is done in this run: once an iteration, and once more for each retry."""
     max_output_tokens: int = 16_000
     timeout_seconds: float = 600.0
     json_schema: dict[str, object] | None = None
@@ -81,6 +84,9 @@ class TokenUsage(Frozen):
     """All input tokens, the cached ones included."""
     tokens_out: int | None = None
     tokens_cached: int | None = None
+    """Of these, read from the provider's cache."""
+    tokens_cache_written: int | None = None
+    """Of these, written to the provider's cache, where that has a price of its own."""
     billed_usd: Decimal | None = None
     """What the provider says it billed (a billed 0 is 0)."""
 

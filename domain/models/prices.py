@@ -3,11 +3,12 @@
 Order: what the provider says it billed; the price table; the price that the policy states; else unpriced.
 """
 
+import json
 from decimal import Decimal
 from typing import Protocol
 
 from domain.base import Frozen
-from domain.models.messages import Message, TokenUsage
+from domain.models.messages import Message, TokenUsage, ToolSpec
 from domain.models.policy import ProviderSettings
 
 BILLED = "billed"
@@ -30,15 +31,30 @@ class PriceTable(Protocol):
     """Known prices by endpoint and model; never fetches."""
 
     def price(
-        self, provider: ProviderSettings, model: str, *, tokens_in: int, tokens_out: int, tokens_cached: int
+        self,
+        provider: ProviderSettings,
+        model: str,
+        *,
+        tokens_in: int,
+        tokens_out: int,
+        tokens_cached: int,
+        tokens_cache_written: int = 0,
     ) -> Priced | None:
         """None: the table does not know this model at this endpoint."""
         ...
 
 
-def estimated_tokens_in(messages: tuple[Message, ...]) -> int:
-    """Upper estimate of the input tokens of a request."""
-    return sum(len(m.text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE for m in messages)
+def estimated_tokens_in(messages: tuple[Message, ...], tools: tuple[ToolSpec, ...] = ()) -> int:
+    """Upper estimate of the input tokens of a request, its tool calls, their results and the tools' specs included."""
+    found = sum(_framed(m.text) for m in messages)
+    for m in messages:
+        found += sum(_framed(call.id + call.name + call.arguments) for call in m.tool_calls)
+        found += sum(_framed(result.call_id + result.name + result.text) for result in m.tool_results)
+    return found + sum(_framed(tool.name + tool.description + json.dumps(tool.parameters)) for tool in tools)
+
+
+def _framed(text: str) -> int:
+    return len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE
 
 
 def cost_of(
@@ -55,6 +71,7 @@ def cost_of(
                 tokens_in=usage.tokens_in,
                 tokens_out=usage.tokens_out,
                 tokens_cached=usage.tokens_cached or 0,
+                tokens_cache_written=usage.tokens_cache_written or 0,
             )
             if found is not None:
                 return found

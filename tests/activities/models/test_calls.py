@@ -15,7 +15,19 @@ from adapters.store.calls import PostgresCallLedger
 from adapters.store.database import Pool
 from domain.errors import Unavailable
 from domain.failpoints import Point
-from domain.models.messages import CallRefused, CallScope, ModelReply, ModelRequest, TokenUsage
+from domain.models.messages import (
+    CallRefused,
+    CallScope,
+    Finish,
+    Message,
+    ModelReply,
+    ModelRequest,
+    Speaker,
+    TokenUsage,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+)
 from domain.models.policy import Policy, ProviderKind, ProviderSettings
 from domain.models.ports import INLINE_REPLY_BYTES, ModelProvider
 from domain.runs.failure import ErrorKind, PhaseError
@@ -41,8 +53,28 @@ replies:
   - {{role: big, text: "{BIG}"}}
   - {{role: slow, text: late, delay_seconds: 30}}
   - {{role: steady, text: fine, delay_seconds: 0.5}}
+  - role: agent
+    text: "I write {PLANTED}"
+    tool_calls:
+      - {{name: write_file, arguments: {{path: a.py, content: "{PLANTED}"}}}}
+      - {{name: run, raw: '{{"command": "{PLANTED}'}}
+    finish: length
   - {{role: limited, error: {{kind: rate_limited, message: "key {PLANTED} is throttled", retry_after_seconds: 7}}}}
 """
+
+
+CALL = ToolCall(id="c", name="run", arguments='{"command": ["ls"]}')
+TOOLS = (ToolSpec(name="run", description="x" * 3_000, parameters={"type": "object"}),)
+
+
+class _Answering:
+    """ModelProvider with one answer."""
+
+    def __init__(self, reply: ModelReply) -> None:
+        self._reply = reply
+
+    async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply:
+        return self._reply
 
 
 @pytest.fixture
@@ -129,6 +161,48 @@ async def test_a_repeated_call_is_answered_from_the_record_and_pays_nothing(
     assert again.repeated and again.reply == first.reply
     assert (again.cost_usd, again.price_version, again.step_id) == (first.cost_usd, first.price_version, first.step_id)
     assert len(_steps(rows, scope)) == 1 and nobody.points.hits == []
+
+
+async def test_tool_calls_are_recorded_without_secrets_and_repeated_as_they_were(
+    given: Calling, pool: Pool, rows: Rows
+) -> None:
+    scope = rows.scope(rows.organization(_policy(PRICED)))
+    first = await given.calls.call(scope, "scripted:demo", messages=question(), tools=TOOLS, role="agent")
+    assert first.reply.finish is Finish.LENGTH and first.reply.text == "I write [redacted]"
+    assert [(call.name, call.arguments) for call in first.reply.tool_calls] == [
+        ("write_file", '{"path": "a.py", "content": "[redacted]"}'),
+        ("run", '{"command": "[redacted]'),
+    ]
+    [(body,)] = rows.run("SELECT convert_from(reply_body, 'UTF8') FROM step WHERE org_id = %s", scope.org_id)
+    assert PLANTED not in str(body)
+    again = await calling(pool, {}).calls.call(scope, "scripted:demo", messages=question(), role="agent")
+    assert again.repeated and again.reply == first.reply
+
+
+async def test_a_billed_reply_is_repeated_with_its_bill(pool: Pool, rows: Rows) -> None:
+    scope = rows.scope(rows.organization(_policy()))
+    reply = ModelReply(text="", tool_calls=(CALL,), usage=TokenUsage(tokens_in=1, billed_usd=Decimal("0.25")))
+    first = await calling(pool, {ProviderKind.SCRIPTED: _Answering(reply)}).calls.call(
+        scope, "scripted:demo", messages=question(), role="coder"
+    )
+    again = await calling(pool, {}).calls.call(scope, "scripted:demo", messages=question(), role="coder")
+    assert first.reply == again.reply == reply and again.cost_usd == Decimal("0.25")
+
+
+async def test_tools_count_in_the_reservation(given: Calling, rows: Rows) -> None:
+    scope = rows.scope(rows.organization(_policy()), run_tokens=17_000)
+    talk = (
+        *question(),
+        Message(speaker=Speaker.ASSISTANT, text="", tool_calls=(CALL,)),
+        Message(speaker=Speaker.USER, text="", tool_results=(ToolResult(call_id="c", name="run", text="x" * 2_000),)),
+    )
+    with pytest.raises(CallRefused) as refused:
+        await given.calls.call(scope, "scripted:demo", messages=talk, role="coder")
+    assert refused.value.error.budget == "tokens"
+    with pytest.raises(CallRefused) as refused:
+        await given.calls.call(scope, "scripted:demo", messages=question(), tools=TOOLS, role="coder")
+    assert refused.value.error.budget == "tokens"
+    await given.calls.call(scope, "scripted:demo", messages=question(), role="coder")
 
 
 async def test_a_big_reply_lies_in_the_artifact_store_before_the_call_ends(given: Calling, rows: Rows) -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from adapters.providers.script import ScriptedReply, load_script
 from adapters.providers.scripted import ScriptedProvider
-from domain.models.messages import CallRefused, Message, ModelReply, ModelRequest, Speaker, TokenUsage
+from domain.models.messages import (
+    CallRefused,
+    Finish,
+    Message,
+    ModelReply,
+    ModelRequest,
+    Speaker,
+    TokenUsage,
+    ToolCall,
+)
 from domain.models.policy import ProviderKind, ProviderSettings
 from domain.runs.failure import ErrorKind, PhaseError
 
@@ -40,12 +49,13 @@ replies:
 """
 
 
-def _request(model: str, role: str, turn: int = 1) -> ModelRequest:
-    return ModelRequest(model=model, messages=(Message(speaker=Speaker.USER, text="go"),), role=role, turn=turn)
+def _request(model: str, role: str, turn: int = 1, iteration: int = 1) -> ModelRequest:
+    messages = (Message(speaker=Speaker.USER, text="go"),)
+    return ModelRequest(model=model, messages=messages, role=role, turn=turn, iteration=iteration)
 
 
-async def _answer(folder: Path, model: str, role: str, turn: int = 1) -> ModelReply:
-    return await ScriptedProvider(folder).call(_request(model, role, turn), SETTINGS)
+async def _answer(folder: Path, model: str, role: str, turn: int = 1, iteration: int = 1) -> ModelReply:
+    return await ScriptedProvider(folder).call(_request(model, role, turn, iteration), SETTINGS)
 
 
 async def _refusal(folder: Path, model: str, role: str = "coder", turn: int = 1) -> PhaseError:
@@ -82,6 +92,47 @@ async def test_usage_is_the_declared_one_and_unknown_where_nothing_is_declared(s
     assert default.model_answered == "sample"
     (shipped / "bare.yaml").write_text("replies: [{text: hello}]")
     assert (await _answer(shipped, "bare", "anyone")).usage == TokenUsage()
+
+
+AGENT = """
+replies:
+  - role: coder
+    turns:
+      - tool_calls: [{name: read_file, arguments: {path: a.py}}, {name: list_files}]
+      - text: One more thing.
+        tool_calls: [{name: write_file, raw: '{"path": "a.py", "te', id: mine}]
+        finish: length
+      - text: done
+  - role: coder
+    iteration: 2
+    turns:
+      - tool_calls: [{name: finish, arguments: {summary: "2026-01-01", day: 2026-01-01}}]
+  - {role: coder, iteration: 3, text: third}
+"""
+
+
+async def test_turns_of_an_agent_are_listed_once_and_differ_by_iteration(tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_text(AGENT)
+    first = await _answer(tmp_path, "agent", "coder", 1)
+    assert (first.text, first.finish) == ("", Finish.TOOL_CALLS)
+    assert first.tool_calls == (
+        ToolCall(id="call_1_1_1", name="read_file", arguments='{"path": "a.py"}'),
+        ToolCall(id="call_1_1_2", name="list_files", arguments="{}"),
+    )
+    second = await _answer(tmp_path, "agent", "coder", 2)
+    assert (second.text, second.finish) == ("One more thing.", Finish.LENGTH)
+    assert second.tool_calls == (ToolCall(id="mine", name="write_file", arguments='{"path": "a.py", "te'),)
+    third = await _answer(tmp_path, "agent", "coder", 3)
+    assert (third.text, third.finish, third.tool_calls) == ("done", Finish.STOP, ())
+    anew = await _answer(tmp_path, "agent", "coder", 1, iteration=2)
+    assert [(call.id, json.loads(call.arguments)) for call in anew.tool_calls] == [
+        ("call_2_1_1", {"summary": "2026-01-01", "day": "2026-01-01"})
+    ]
+    assert (await _answer(tmp_path, "agent", "coder", 2, iteration=2)).text == second.text, "turn before iteration"
+    assert (await _answer(tmp_path, "agent", "coder", 4, iteration=3)).text == "third"
+    missing = await _refusal(tmp_path, "agent", "coder", 4)
+    assert "role `coder`, turn 4, iteration 1" in missing.message
+    assert "coder turn 1 of iteration 2" in missing.hint and "coder turn * of iteration 3" in missing.hint
 
 
 async def test_an_error_is_a_refusal_of_its_kind(shipped: Path) -> None:
@@ -124,6 +175,13 @@ async def test_a_missing_reply_names_role_turn_and_what_there_is(shipped: Path) 
         ("replies: [{role: coder}]", "replies.0"),
         ("replies: [{text: a, patch: b}]", "exactly one"),
         ("replies: [{text: a, turn: 0}]", "turn counts from 1"),
+        ("replies: [{text: a, iteration: 0}]", "iteration counts from 1"),
+        ("replies: [{turns: [{text: a}, {text: b, patch: c}]}]", "replies.0.turns.1"),
+        ("replies: [{turns: []}]", "turns is a list"),
+        ("replies: [{turn: 1, turns: [{text: a}]}]", "leave `turn` out"),
+        ("replies: [{turns: [{role: b, text: a}]}]", "of their own"),
+        ("replies: [{error: timeout, tool_calls: [{name: a}]}]", "beside tool_calls"),
+        ("replies: [{tool_calls: [{name: a, arguments: 1, raw: b}]}]", "replies.0.tool_calls.0"),
         ("replies: [{text: a, colour: red}]", "replies.0.colour"),
         ("replies: [{error: no_such_kind}]", "replies.0.error.kind"),
         ("password-file-line: hunter2", "replies"),
@@ -154,6 +212,6 @@ def test_the_documented_script_is_valid(tmp_path: Path) -> None:
     documented = (ROOT / "docs" / "models.md").read_text().split("```yaml\n")[1].split("```")[0]
     (tmp_path / "documented.yaml").write_text(documented)
     script = load_script(tmp_path / "documented.yaml")
-    assert {reply.role for reply in script.replies} == {"planner", "coder", "reviewer", "judge"}
+    assert {reply.role for reply in script.replies} == {"planner", "coder", "agent", "reviewer", "judge"}
     described = {name for name in ScriptedReply.model_fields if name != "json_value"} | {"json"}
     assert all(f"{name}:" in documented for name in described), "docs/models.md shows every field of a reply"

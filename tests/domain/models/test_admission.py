@@ -21,7 +21,14 @@ class _Table:
     """Knows `known` at a dollar a token."""
 
     def price(
-        self, provider: ProviderSettings, model: str, *, tokens_in: int, tokens_out: int, tokens_cached: int
+        self,
+        provider: ProviderSettings,
+        model: str,
+        *,
+        tokens_in: int,
+        tokens_out: int,
+        tokens_cached: int,
+        tokens_cache_written: int = 0,
     ) -> Priced | None:
         return Priced(usd=Decimal(tokens_in + tokens_out - tokens_cached), version="t1") if model == "known" else None
 
