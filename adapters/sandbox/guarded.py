@@ -37,8 +37,9 @@ MARK_VARIABLE = "SANDBOX_COMMAND"
 class _Watched:
     """What is known of one command while it runs."""
 
-    def __init__(self, window: OutputWindow) -> None:
+    def __init__(self, window: OutputWindow, tap: Callable[[bytes], None] | None) -> None:
         self.window = window
+        self._tap = tap
         self.began = time.monotonic()
         self.progress_at = self.began
         self.news = asyncio.Event()
@@ -47,6 +48,8 @@ class _Watched:
 
     def on_data(self, data: bytes) -> None:
         self.window.add(data)
+        if self._tap is not None:
+            self._tap(data)
         self.progress_at = time.monotonic()
         if self.window.pending_bytes >= BATCH_CHARACTERS:
             self.news.set()
@@ -87,9 +90,11 @@ class GuardedSandbox:
         *,
         on_output: Callable[[str], Awaitable[None]],
         should_stop: Callable[[], str | None],
+        on_data: Callable[[bytes], None] | None = None,
+        in_progress: Callable[[], bool] | None = None,
     ) -> CommandResult:
         """See domain.sandbox.ports.Sandbox.run. An error of `on_output` or `should_stop` ends the tree first."""
-        watched = _Watched(OutputWindow(self._redactor, command.head_bytes, command.tail_bytes))
+        watched = _Watched(OutputWindow(self._redactor, command.head_bytes, command.tail_bytes), on_data)
         folder = Path(tempfile.mkdtemp(prefix="mw-", dir=self._scratch))
         mark = f"{MARK_VARIABLE}={uuid4()}"
         process = GuardProcess(mark, watched.on_data, watched.on_cpu)
@@ -98,7 +103,7 @@ class GuardedSandbox:
                 await process.start(await self._request(command, mark, folder))
             except OSError as error:
                 raise self._refused(command, str(error)) from error
-            end = await self._watch(process, command, watched, on_output, should_stop)
+            end = await self._watch(process, command, watched, on_output, should_stop, in_progress or _nothing)
         finally:
             await asyncio.to_thread(scratch_folders.remove_folder, str(folder))
         run_seconds = time.monotonic() - watched.began
@@ -144,6 +149,7 @@ class GuardedSandbox:
         watched: _Watched,
         on_output: Callable[[str], Awaitable[None]],
         should_stop: Callable[[], str | None],
+        in_progress: Callable[[], bool],
     ) -> CommandEnd:
         """Until the tree is gone, whatever happens meanwhile. The end that we ordered, else EXITED."""
         listening = asyncio.create_task(process.listen())
@@ -155,8 +161,8 @@ class GuardedSandbox:
                 process.give_sign_of_life()
                 if listening.done():
                     break
-                if process.command_pid is None:
-                    watched.progress_at = time.monotonic()  # it waits for the worktree's lock
+                if process.command_pid is None or in_progress():  # it waits for the worktree's lock, or for an answer
+                    watched.progress_at = time.monotonic()
                 if should_stop() is not None:
                     ordered = CommandEnd.KILLED
                 elif time.monotonic() - watched.progress_at > command.stall_seconds:
@@ -212,6 +218,10 @@ class GuardedSandbox:
         """Redacted before it is cut: a part of a secret is not recognized."""
         text = self._redactor.redact(command.argv[-1] if command.argv[:2] == shell("")[:2] else " ".join(command.argv))
         return repr(text if len(text) <= 200 else text[:200] + "…")
+
+
+def _nothing() -> bool:
+    return False
 
 
 async def _hand_out(watched: _Watched, on_output: Callable[[str], Awaitable[None]]) -> None:

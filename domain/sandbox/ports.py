@@ -61,11 +61,17 @@ class Sandbox(Protocol):
         *,
         on_output: Callable[[str], Awaitable[None]],
         should_stop: Callable[[], str | None],
+        on_data: Callable[[bytes], None] | None = None,
+        in_progress: Callable[[], bool] | None = None,
     ) -> CommandResult:
         """Starts the command under the guard. `on_output` gets redacted text, batched (250 ms or 32 KB), at most
         head_bytes of it live plus the tail at the end. `should_stop` is asked at least once a second; a reason
         ends the tree (CommandEnd.KILLED). When it returns, no process of the tree lives. Raises
-        PhaseFailure(sandbox) when the command cannot be started at all."""
+        PhaseFailure(sandbox) when the command cannot be started at all.
+
+        `on_data` gets every byte as it comes, in full and not redacted: for a reader of an event stream, which must
+        neither raise nor wait. `in_progress` true means that something outside works for the command (a model call
+        in flight): its silence is no stall."""
         ...
 
 
