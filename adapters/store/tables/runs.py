@@ -121,6 +121,7 @@ attempt = Table(
     moment("started_at", nullable=True),
     moment("finished_at", nullable=True),
     Column("executions", Integer, nullable=False, server_default="0"),
+    Column("turns", Integer, nullable=False, server_default="0"),
     Column("stale", Boolean, nullable=False, server_default=sql("false")),
     *_usage(),
     one_of("kind", PhaseKind),

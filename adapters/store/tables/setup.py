@@ -29,6 +29,7 @@ workspace = Table(
     document("setup_inputs"),
     document("env"),
     document("allowed_remotes"),
+    document("mcp_servers", server_default="[]"),
     moment("created_at"),
     UniqueConstraint("org_id", "name"),
     Index(None, "org_id", "repo_path"),

@@ -11,6 +11,7 @@ from adapters.store.tables import metadata
 from domain.runs.ports import ArtifactRef, StepStart
 from domain.runs.words import StepKind
 from tests.adapters.store.record import Record, passed
+from tests.adapters.store.test_agents import agent_turn
 
 TENANT = sorted(table.name for table in metadata.tables.values() if table.info.get("tenant"))
 
@@ -22,6 +23,7 @@ async def _fill(record: Record) -> UUID:
     began = await record.begun(phase)
     await record.sink.append(phase.key, began.lease, 1, "x")
     await record.phases.start_step(phase.key, began.lease, StepStart(key="k", kind=StepKind.COMMAND, title="t"))
+    await agent_turn(record, phase, began)
     reference = ArtifactRef(sha256="b" * 64, size_bytes=1, name="output")
     await record.phases.finish(phase.key, began.lease, passed(artifacts=(reference,)))
     record.rows("INSERT INTO provider_policy VALUES (%s, 1, '{}', 'x', now()) RETURNING 1", record.org_id)
