@@ -1,0 +1,92 @@
+"""Edits of a JSON object's own members within its text: every other byte stays as it came."""
+
+import json
+import re
+from typing import NamedTuple
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class Member(NamedTuple):
+    name: str
+    start: int
+    """Of its name."""
+    value_start: int
+    value_end: int
+    value: object
+
+
+def members(text: str) -> list[Member]:
+    """Of the object that `text` is, in their order, doubled ones included. Raises ValueError where it is none (also
+    when it lies too deep to be read)."""
+    try:
+        return _members(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def _members(text: str) -> list[Member]:
+    found: list[Member] = []
+    at = _expect(text, _skip(text, 0), "{")
+    if text[at : at + 1] == "}":
+        return _at_end(text, at + 1, found)
+    while True:
+        start = at
+        if text[at : at + 1] != '"':
+            raise ValueError(f"a member's name is missing at character {at}")
+        name, at = _DECODER.raw_decode(text, at)
+        value_start = _expect(text, _skip(text, at), ":")
+        value, value_end = _DECODER.raw_decode(text, value_start)
+        found.append(Member(name, start, value_start, value_end, value))
+        at = _skip(text, value_end)
+        if text[at : at + 1] == "}":
+            return _at_end(text, at + 1, found)
+        at = _expect(text, at, ",")
+
+
+def with_value(text: str, name: str, value: object) -> str:
+    """`text` with every member `name` set to `value`; put first where there is none."""
+    changed = False
+    for member in reversed(members(text)):
+        if member.name == name:
+            text = text[: member.value_start] + json.dumps(value) + text[member.value_end :]
+            changed = True
+    if changed:
+        return text
+    at = text.index("{") + 1
+    rest = text[at:]
+    comma = "" if rest.lstrip().startswith("}") else ","
+    return f"{text[:at]}{json.dumps(name)}:{json.dumps(value)}{comma}{rest}"
+
+
+def without(text: str, name: str) -> str:
+    """`text` without its member `name`, and without the comma that parted it from its neighbour."""
+    found = members(text)
+    for position, member in reversed(list(enumerate(found))):
+        if member.name != name:
+            continue
+        if position:
+            text = text[: found[position - 1].value_end] + text[member.value_end :]
+        elif len(found) > 1:
+            text = text[: member.start] + text[found[1].start :]
+        else:
+            text = text[: member.start] + text[member.value_end :]
+    return text
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _expect(text: str, at: int, mark: str) -> int:
+    if text[at : at + 1] != mark:
+        raise ValueError(f"`{mark}` is missing at character {at}")
+    return _skip(text, at + 1)
+
+
+def _at_end(text: str, at: int, found: list[Member]) -> list[Member]:
+    if _skip(text, at) != len(text):
+        raise ValueError(f"there is more after the object, at character {at}")
+    return found
