@@ -99,9 +99,11 @@ class ModelCalls:
         timeout_seconds: float = 600.0,
         json_schema: dict[str, object] | None = None,
         seed: int | None = None,
+        via: ModelProvider | None = None,
     ) -> AnsweredCall:
         """Asks `provider:model`. Raises CallRefused with a closed error kind, Unavailable when the record does not
-        answer, and CancelledError after the call was recorded as cancelled."""
+        answer, and CancelledError after the call was recorded as cancelled. `via` asks in place of the kind's own
+        adapter: the gateway, which passes a client's bytes on."""
         asked = self._clock()
         admitted, begun = await self._begin(scope, model, messages, tools, max_output_tokens, asked)
         if isinstance(begun, RepeatedCall):
@@ -120,7 +122,7 @@ class ModelCalls:
             tools=tools,
         )
         with self._telemetry.call(admitted, request) as told:
-            answer = await self._ask(scope, begun, admitted, request)
+            answer = await self._ask(scope, begun, admitted, request, via)
             answered = self._clock()
             queue, api = permitted - asked, answered - permitted
             answer = await to_its_end(
@@ -211,10 +213,17 @@ class ModelCalls:
         except Unavailable as error:
             log.warning("call.cancelled_without_record", step_key=scope.step_key, problem=error.message)
 
-    async def _ask(self, scope: CallScope, begun: BegunCall, admitted: Admitted, request: ModelRequest) -> Answer:
+    async def _ask(
+        self,
+        scope: CallScope,
+        begun: BegunCall,
+        admitted: Admitted,
+        request: ModelRequest,
+        via: ModelProvider | None,
+    ) -> Answer:
         """The provider's answer or failure, as a value. Nothing of a foreign exception gets past this place."""
         self._failpoints.hit(Point.CALL_AFTER_BEGIN)
-        provider = self._providers[admitted.provider.kind]
+        provider = via or self._providers[admitted.provider.kind]
         try:
             reply = await hold(
                 provider.call(request, admitted.provider),
