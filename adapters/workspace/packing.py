@@ -68,6 +68,15 @@ class GitPacks:
         place = self._place(workspace_id, run_id)
         await self._calls.call(_rebuild, place, base_commit, base, packs, tree)
 
+    async def has_commit(self, workspace_id: UUID, run_id: UUID, *, branch: str, commit: str) -> bool:
+        place = self._place(workspace_id, run_id)
+
+        def has_commit(git: Git) -> bool:
+            ref = checked_ref(git, branch)
+            return git.try_run("merge-base", "--is-ancestor", commit, ref).code == 0
+
+        return await self._calls.on_clone(place, has_commit)
+
     async def rebuild_branch(self, workspace_id: UUID, run_id: UUID, *, branch: str, bundle: Path, commit: str) -> None:
         place = self._place(workspace_id, run_id)
 

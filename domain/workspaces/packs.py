@@ -138,6 +138,10 @@ class Packing(Protocol):
         afterwards, or PhaseFailure(storage)."""
         ...
 
+    async def has_commit(self, workspace_id: UUID, run_id: UUID, *, branch: str, commit: str) -> bool:
+        """Whether the run's branch here has the commit."""
+        ...
+
     async def rebuild_branch(self, workspace_id: UUID, run_id: UUID, *, branch: str, bundle: Path, commit: str) -> None:
         """The run's branch as the bundle has it; its base is there."""
         ...

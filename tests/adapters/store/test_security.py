@@ -33,6 +33,8 @@ async def _fill(record: Record) -> UUID:
         " RETURNING 1",
         record.org_id,
     )
+    record.rows("INSERT INTO base_pack VALUES (%s, gen_random_uuid(), 'c', 'x', 1, now()) RETURNING 1", record.org_id)
+    record.rows("INSERT INTO baseline VALUES (%s, gen_random_uuid(), 't', 'k', '{}', now()) RETURNING 1", record.org_id)
     return state.run_id
 
 
