@@ -10,26 +10,25 @@ import httpx2
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
 from pydantic_ai.direct import model_request
-from pydantic_ai.messages import ModelMessage, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
-from pydantic_ai.messages import ModelRequest as WireRequest
-from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
-from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
 
+from adapters.providers.conversation import finish_of, text_of, tool_calls_of, wire_messages, wire_parameters
+from adapters.providers.credentials import credential
 from adapters.providers.prices import OPENAI_URL
 from adapters.providers.wire import Exchange, exchange
 from adapters.providers.wire_errors import FOREIGN, from_exception, from_response, unusable
-from domain.errors import MillwrightError
-from domain.models.messages import CallRefused, ModelReply, ModelRequest, Speaker, TokenUsage
+from domain.models.messages import CallRefused, ModelReply, ModelRequest, TokenUsage
 from domain.models.policy import ProviderSettings
-from domain.runs.failure import ErrorKind, PhaseError
+from domain.runs.failure import ErrorKind
 from domain.secrets import SecretResolver
 
 ROLE_HEADER = "x-millwright-role"
 TURN_HEADER = "x-millwright-turn"
-"""Who speaks, and for which time in this run: what the scripted server matches by."""
+ITERATION_HEADER = "x-millwright-iteration"
+"""Who speaks, and for which time: what the scripted server matches by."""
 
 _PLACEHOLDER_KEY = "put in as the request leaves (adapters/providers/wire.py)"
 
@@ -43,38 +42,28 @@ class OpenAICompatibleProvider:
 
     async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply:
         what = f"{settings.name}:{request.model}"
-        headers = {ROLE_HEADER: _header(request.role), TURN_HEADER: str(request.turn)}
+        headers = {
+            ROLE_HEADER: _header(request.role),
+            TURN_HEADER: str(request.turn),
+            ITERATION_HEADER: str(request.iteration),
+        }
         if settings.credential is not None:
-            headers["authorization"] = f"Bearer {self._key(settings.credential, what)}"
+            headers["authorization"] = f"Bearer {credential(self._secrets, settings.credential, what)}"
         refused: CallRefused | None = None
         with exchange(headers) as seen:
             try:
                 model = _model(self._client, settings.base_url or OPENAI_URL, request.model)
                 response = await model_request(
                     model,
-                    _messages(request),
+                    wire_messages(request),
                     model_settings=_settings(request),
-                    model_request_parameters=_parameters(request),
+                    model_request_parameters=wire_parameters(request),
                 )
             except FOREIGN as error:
                 refused = from_exception(error, what, seen)
         if refused is not None:
             raise refused
-        return _reply(response, seen, what)
-
-    def _key(self, reference: str, what: str) -> str:
-        problem: MillwrightError | None = None
-        try:
-            return self._secrets.resolve(reference)
-        except MillwrightError as error:
-            problem = error
-        raise CallRefused(
-            PhaseError(
-                kind=ErrorKind.MISSING_CREDENTIAL,
-                message=f"`{what}` has no usable credential: {problem.message}",
-                hint=problem.hint or f"Put the key behind `{reference}` where the worker runs.",
-            )
-        )
+        return _reply(response, seen, what, request)
 
 
 class _ChatModel(OpenAIChatModel):
@@ -93,19 +82,6 @@ def _model(client: httpx2.AsyncClient, base_url: str, name: str) -> OpenAIChatMo
     return _ChatModel(name, provider=OpenAIProvider(openai_client=sdk), profile=profile)
 
 
-def _messages(request: ModelRequest) -> list[ModelMessage]:
-    messages: list[ModelMessage] = []
-    for message in request.messages:
-        match message.speaker:
-            case Speaker.ASSISTANT:
-                messages.append(ModelResponse(parts=[TextPart(content=message.text)]))
-            case Speaker.SYSTEM:
-                messages.append(WireRequest(parts=[SystemPromptPart(content=message.text)]))
-            case Speaker.USER:
-                messages.append(WireRequest(parts=[UserPromptPart(content=message.text)]))
-    return messages
-
-
 def _settings(request: ModelRequest) -> OpenAIChatModelSettings:
     settings = OpenAIChatModelSettings(max_tokens=request.max_output_tokens, timeout=request.timeout_seconds)
     if request.seed is not None:
@@ -113,29 +89,23 @@ def _settings(request: ModelRequest) -> OpenAIChatModelSettings:
     return settings
 
 
-def _parameters(request: ModelRequest) -> ModelRequestParameters:
-    if request.json_schema is None:
-        return ModelRequestParameters()
-    return ModelRequestParameters(
-        output_mode="native",
-        output_object=OutputObjectDefinition(json_schema=request.json_schema, name="answer"),
-    )
-
-
-def _reply(response: ModelResponse, seen: Exchange, what: str) -> ModelReply:
-    """Raises CallRefused when the response carries an error, was filtered, or has no text."""
+def _reply(response: ModelResponse, seen: Exchange, what: str, request: ModelRequest) -> ModelReply:
+    """Raises CallRefused when the response carries an error, was filtered, or is empty. An empty one where tools were
+    offered is a badly formed turn: it goes to the caller, who counts it."""
     reply = ModelReply(
-        text="".join(part.content for part in response.parts if isinstance(part, TextPart)),
+        text=text_of(response),
         usage=_usage(seen.body or ""),
         model_answered=response.model_name,
         provider_response_id=response.provider_response_id,
+        tool_calls=tool_calls_of(response),
+        finish=finish_of(response),
     )
     refused = from_response(what, seen, reply)
     if refused is not None:
         raise refused
     if response.finish_reason == "content_filter":
         raise unusable(ErrorKind.CONTENT_FILTERED, what, "refused to answer, or a filter cut its answer", reply)
-    if not reply.text:
+    if not reply.text and not request.tools:
         raise unusable(ErrorKind.MALFORMED_RESPONSE, what, "answered without any text", reply)
     return reply
 

@@ -15,7 +15,18 @@ from adapters.providers.registry import open_providers
 from adapters.providers.wire import Exchange
 from adapters.providers.wire_errors import FOREIGN, from_exception
 from domain.errors import NotFound
-from domain.models.messages import CallRefused, Message, ModelReply, ModelRequest, Speaker, TokenUsage
+from domain.models.messages import (
+    CallRefused,
+    Finish,
+    Message,
+    ModelReply,
+    ModelRequest,
+    Speaker,
+    TokenUsage,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+)
 from domain.models.policy import ProviderKind, ProviderSettings
 from domain.models.ports import ModelProvider
 from domain.runs.failure import ErrorKind
@@ -90,6 +101,7 @@ async def test_the_request_is_the_wire_format_and_nothing_of_the_environment(
     assert (sent.body["max_tokens"], sent.body["seed"]) == (50, 7)
     assert sent.body["response_format"]["json_schema"]["schema"]["properties"] == {"a": {"type": "string"}}  # type: ignore[index]
     assert (sent.headers["x-millwright-role"], sent.headers["x-millwright-turn"]) == ("coder", "3")
+    assert sent.headers["x-millwright-iteration"] == "1" and "tools" not in sent.body
     assert sent.headers["authorization"] == f"Bearer {PLANTED}"
     assert "from-the-environment" not in json.dumps(sent.headers)
     assert not [name for name in sent.headers if name.startswith(("x-stainless", "openai-"))]
@@ -106,7 +118,106 @@ async def test_the_reply_says_text_model_id_and_usage_as_reported(provider: Mode
         usage=TokenUsage(tokens_in=100, tokens_out=20, tokens_cached=40),
         model_answered="answering-model",
         provider_response_id="chatcmpl-1",
+        finish=Finish.STOP,
     )
+
+
+SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+TOOLS = (
+    ToolSpec(name="read_file", description="Reads a file.", parameters=SCHEMA),
+    ToolSpec(name="finish", description="", parameters={"type": "object", "properties": {}}),
+)
+TALK = (
+    Message(speaker=Speaker.SYSTEM, text="be brief"),
+    Message(speaker=Speaker.USER, text="mend it"),
+    Message(
+        speaker=Speaker.ASSISTANT,
+        text="I look.",
+        tool_calls=(
+            ToolCall(id="c1", name="read_file", arguments='{"path": "a.py"}'),
+            ToolCall(id="c2", name="read_file", arguments='{"path": "a'),
+        ),
+    ),
+    Message(
+        speaker=Speaker.USER,
+        text="hint: look at b.py",
+        tool_results=(
+            ToolResult(call_id="c1", name="read_file", text="x = 1"),
+            ToolResult(call_id="c2", name="read_file", text="no JSON", is_error=True),
+        ),
+    ),
+    Message(
+        speaker=Speaker.ASSISTANT, text="", tool_calls=(ToolCall(id="c3", name="read_file", arguments='{"path": "b"}'),)
+    ),
+    Message(speaker=Speaker.USER, text="", tool_results=(ToolResult(call_id="c3", name="read_file", text="y"),)),
+)
+
+
+async def test_tools_calls_and_results_go_out_in_the_wire_format(provider: ModelProvider, fake: Endpoint) -> None:
+    await _call(provider, fake, messages=TALK, tools=TOOLS)
+    body = fake.sent[0].body
+    assert body["tools"] == [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        }
+        for tool in TOOLS
+    ]
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "tool", "user", "assistant", "tool"]
+    said = messages[2]
+    assert said["content"] == "I look." and [call["id"] for call in said["tool_calls"]] == ["c1", "c2"]
+    sent = [json.loads(call["function"]["arguments"]) for call in said["tool_calls"]]
+    assert sent == [{"path": "a.py"}, {"INVALID_JSON": '{"path": "a'}], "a server may refuse what is no object"
+    assert [(m["tool_call_id"], m["content"]) for m in messages[3:5]] == [
+        ("c1", "x = 1"),
+        ("c2", '{"error":"no JSON"}'),
+    ]
+    assert messages[5]["content"] == "hint: look at b.py" and not messages[6].get("content")
+
+
+def _calling(*calls: dict[str, object], finish: str | None = "tool_calls", **message: object) -> Answer:
+    said = {"role": "assistant", "content": None, "tool_calls": list(calls), **message}
+    return Answer.of(COMPLETION | {"choices": [{"index": 0, "finish_reason": finish, "message": said}]})
+
+
+def _function(place: int, name: str, arguments: str) -> dict[str, object]:
+    return {"id": f"c{place}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+async def test_parallel_and_malformed_tool_calls_come_in_as_their_text(provider: ModelProvider, fake: Endpoint) -> None:
+    texts = ('{"path": "a.py"}', '{ "path":"b" }', "", "not json", "[1, 2]", '{"a": 1}{"b": 2}', '"\\ud800')
+    fake.answer = _calling(*(_function(place, "read_file", text) for place, text in enumerate(texts)))
+    reply = await _call(provider, fake, tools=TOOLS)
+    assert reply.tool_calls == tuple(
+        ToolCall(id=f"c{place}", name="read_file", arguments=text) for place, text in enumerate(texts)
+    )
+    assert (reply.text, reply.finish) == ("", Finish.TOOL_CALLS)
+
+
+async def test_a_truncated_tool_call_says_that_it_was_cut_off(provider: ModelProvider, fake: Endpoint) -> None:
+    fake.answer = _calling(_function(1, "no_such_tool", '{"path": "a.p'), finish="length", content="I write")
+    reply = await _call(provider, fake, tools=TOOLS)
+    assert (reply.text, reply.finish) == ("I write", Finish.LENGTH)
+    assert reply.tool_calls == (ToolCall(id="c1", name="no_such_tool", arguments='{"path": "a.p'),)
+
+
+async def test_a_server_that_says_no_finish_and_no_id_is_understood(provider: ModelProvider, fake: Endpoint) -> None:
+    bare: dict[str, object] = {"type": "function", "function": {"name": "finish", "arguments": "{}"}}
+    fake.answer = _calling(bare | {"id": ""}, bare | {"id": ""}, finish=None)
+    reply = await _call(provider, fake, tools=TOOLS)
+    assert reply.finish is None
+    first, second = reply.tool_calls
+    assert first.id and second.id and first.id != second.id, "results are matched by it"
+
+
+async def test_an_empty_turn_goes_to_the_one_who_offered_tools(provider: ModelProvider, fake: Endpoint) -> None:
+    fake.answer = Answer.of(
+        COMPLETION | {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant"}}]}
+    )
+    reply = await _call(provider, fake, tools=TOOLS)
+    assert (reply.text, reply.tool_calls, reply.usage.tokens_out) == ("", (), 20)
 
 
 @pytest.mark.parametrize(
