@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -35,6 +37,8 @@ class Answer:
     """Bytes of the body after which the connection is reset; -1: before any response."""
     drip_seconds: float = 0.0
     """Pause after each byte of the body."""
+    event_seconds: float | None = None
+    """The body is an event stream: one chunk for each event, with this pause after it; cut off after `cut_after`."""
 
     @staticmethod
     def of(body: object, status: int = 200, **headers: str) -> "Answer":
@@ -45,13 +49,17 @@ class Answer:
 @dataclass
 class Sent:
     headers: dict[str, str]
-    body: dict[str, object]
+    body: dict[str, Any]
+    path: str = ""
+    """With its query."""
 
 
 @dataclass
 class Endpoint:
     base_url: str = ""
     answer: Answer = field(default_factory=Answer)
+    by_path: dict[str, Answer] = field(default_factory=dict)
+    """Answers of single paths (without query), before `answer`."""
     sent: list[Sent] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,22 +69,26 @@ class Endpoint:
                 if first == b"\x16":  # a TLS greeting
                     raise ConnectionResetError
                 head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
-                lines = [line.partition(": ") for line in head.split("\r\n")[1:] if line]
+                request_line, *rest = head.split("\r\n")
+                path = request_line.split(" ")[1]
+                lines = [line.partition(": ") for line in rest if line]
                 headers = {name.lower(): value for name, _, value in lines}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                self.sent.append(Sent(headers, json.loads(body or b"{}")))
-                await self._answer(writer)
+                self.sent.append(Sent(headers, json.loads(body or b"{}"), path))
+                await self._answer(writer, self.by_path.get(path.partition("?")[0], self.answer))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter) -> None:
-        answer = self.answer
+    async def _answer(self, writer: asyncio.StreamWriter, answer: Answer) -> None:
         if answer.delay_seconds:
             await asyncio.sleep(answer.delay_seconds)
         if answer.cut_after == -1:
             raise ConnectionResetError
+        if answer.event_seconds is not None:
+            await _events(writer, answer, answer.event_seconds)
+            return
         length = len(answer.body) if answer.says_length is None else answer.says_length
         headers = {"content-type": "application/json", **answer.headers, "content-length": str(length)}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -91,6 +103,20 @@ class Endpoint:
         await writer.drain()
         if answer.cut_after is not None or length != len(answer.body):
             raise ConnectionResetError
+
+
+async def _events(writer: asyncio.StreamWriter, answer: Answer, pause: float) -> None:
+    headers = {"content-type": "text/event-stream", **answer.headers, "transfer-encoding": "chunked"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"HTTP/1.1 {answer.status} X\r\n{head}\r\n".encode())
+    for event in re.findall(rb".*?\n\n|.+\Z", answer.body[: answer.cut_after], re.DOTALL):
+        writer.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+        await writer.drain()
+        await asyncio.sleep(pause)
+    if answer.cut_after is not None:
+        raise ConnectionResetError
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
 
 
 @asynccontextmanager

@@ -97,9 +97,9 @@ async def test_the_request_is_the_wire_format_and_nothing_of_the_environment(
     await _call(provider, fake, json_schema={"type": "object", "properties": {"a": {"type": "string"}}})
     sent = fake.sent[0]
     assert sent.body["model"] == "org/model-1"
-    assert [m["role"] for m in sent.body["messages"]] == ["system", "user", "assistant", "user"]  # type: ignore[attr-defined]
+    assert [m["role"] for m in sent.body["messages"]] == ["system", "user", "assistant", "user"]
     assert (sent.body["max_tokens"], sent.body["seed"]) == (50, 7)
-    assert sent.body["response_format"]["json_schema"]["schema"]["properties"] == {"a": {"type": "string"}}  # type: ignore[index]
+    assert sent.body["response_format"]["json_schema"]["schema"]["properties"] == {"a": {"type": "string"}}
     assert (sent.headers["x-millwright-role"], sent.headers["x-millwright-turn"]) == ("coder", "3")
     assert sent.headers["x-millwright-iteration"] == "1" and "tools" not in sent.body
     assert sent.headers["authorization"] == f"Bearer {PLANTED}"
