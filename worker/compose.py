@@ -16,6 +16,7 @@ from activities.runs.asking import Asking
 from activities.runs.command_phase import CommandExecutor
 from activities.runs.git_phase import GitExecutor
 from activities.runs.model_phase import ModelExecutor
+from activities.runs.packs import TreeKeeper
 from activities.runs.prompting import Prompting
 from activities.runs.protocol import Phases
 from activities.runs.records import RunRecords
@@ -23,6 +24,7 @@ from activities.runs.review_phase import ReviewExecutor
 from activities.runs.setup import WorkspaceSetup
 from activities.runs.telemetry import PhaseTelemetry
 from activities.runs.ticker import LeaseTicker
+from activities.runs.worktrees import Worktrees
 from adapters.artifacts.store import ObjectArtifactStore
 from adapters.failpoints import failpoints
 from adapters.providers.prices import GenaiPrices
@@ -33,6 +35,7 @@ from adapters.secrets.references import SecretResolver
 from adapters.store.calls import PostgresCallLedger
 from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import Database, open_database
+from adapters.store.packs import PostgresPackRecord
 from adapters.store.phases import PostgresOutputSink, PostgresPhaseLedger
 from adapters.store.reconcile import PostgresOpenRuns
 from adapters.store.runs import PostgresRunLedger
@@ -103,6 +106,12 @@ async def compose(
         run_ledger = PostgresRunLedger(database, notifier.mark)
         artifacts = ObjectArtifactStore(settings.artifacts)
         workspaces = GitWorkspaces(settings.state_dir / "workspaces")
+        trees = TreeKeeper(
+            workspaces=workspaces,
+            packing=workspaces.packs,
+            record=PostgresPackRecord(database),
+            artifacts=artifacts,
+        )
         sandbox = GuardedSandbox(redactor, search_path=environment.get("PATH", os.defpath))
         calls = ModelCalls(
             ledger=PostgresCallLedger(database.pool, worker=name),
@@ -119,7 +128,7 @@ async def compose(
         phases = Phases(
             ledger=phase_ledger,
             sink=PostgresOutputSink(database, notifier.mark),
-            workspaces=workspaces,
+            worktrees=Worktrees(workspaces, trees),
             executors={
                 PhaseKind.MODEL: ModelExecutor(asking=asking, workspaces=workspaces),
                 PhaseKind.REVIEW: ReviewExecutor(asking=asking),

@@ -33,7 +33,6 @@ from domain.runs.ids import RUN_PHASE_ACTIVITY
 from domain.runs.messages import PhaseInput, PhaseResult
 from domain.runs.ports import AlreadyDone, Began, Finished, Lease, MustWait, OutputSink, PhaseLedger, Usage
 from domain.runs.words import PhaseStatus, WaitReason
-from domain.workspaces.ports import Workspaces
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
@@ -66,7 +65,7 @@ class Phases:
         *,
         ledger: PhaseLedger,
         sink: OutputSink,
-        workspaces: Workspaces,
+        worktrees: Worktrees,
         executors: Mapping[PhaseKind, PhaseExecutor],
         ticker: LeaseTicker,
         redactor: Redactor,
@@ -76,7 +75,7 @@ class Phases:
     ) -> None:
         self._ledger = ledger
         self._sink = sink
-        self._worktrees = Worktrees(workspaces)
+        self._worktrees = worktrees
         self._executors = executors
         self._ticker = ticker
         self._redactor = redactor
@@ -189,9 +188,10 @@ class Phases:
                 self._failpoints.hit(Point.PHASE_AFTER_RESTORE)
                 work = await self._executors[spec.kind].execute(replace(context, worktree=worktree))
                 self._failpoints.hit(Point.PHASE_AFTER_EFFECT)
-                tree_after = await self._worktrees.tree_after(phase, spec, worktree, work)
+                after = await self._worktrees.tree_after(phase, spec, worktree, work, began.run)
                 self._failpoints.hit(Point.PHASE_AFTER_SNAPSHOT)
-                return self._results.finished(phase, work, worktree, tree_after)
+                work = work.model_copy(update={"artifacts": (*work.artifacts, *after.artifacts)})
+                return self._results.finished(phase, work, worktree, after.tree)
         except Stopped as stop_asked:
             return self._results.finished(phase, stopped(stop_asked, spec), None, None)
         except (PhaseFailure, CallRefused) as failure:

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from activities.runs.context import Work, Worktree
-from domain.errors import InvalidInput
+from activities.runs.packs import TreeKeeper, placed
+from domain.errors import PhaseFailure
 from domain.pipelines.spec import CommandPhase, WorkPhase, writes_tree
 from domain.runs.messages import PhaseInput
 from domain.runs.ports import RunFacts
 from domain.runs.words import PhaseStatus
+from domain.workspaces.packs import KeptTree
 from domain.workspaces.ports import Workspaces
 
 LOCK_WAIT_SECONDS = 30.0
@@ -16,39 +18,47 @@ LOCK_WAIT_SECONDS = 30.0
 
 
 class Worktrees:
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: Workspaces, trees: TreeKeeper) -> None:
         self._workspaces = workspaces
+        self._trees = trees
 
     @asynccontextmanager
     async def restored(self, phase: PhaseInput, spec: WorkPhase, run: RunFacts) -> AsyncIterator[Worktree]:
-        facts = run.workspace
-        if facts is None or run.base_commit is None or run.base_tree is None:
-            raise InvalidInput(
-                f"Phase `{spec.name}` needs a repository, but the run has no workspace.",
-                hint="Start the run with a workspace or --repo.",
-                field="workspace",
-            )
-        where, tree = (facts.workspace_id, run.run_id), phase.tree or run.base_tree
-        path = await self._workspaces.prepare(*where, facts.repo_path, run.base_commit)
-        async with self._workspaces.lock(*where, wait_seconds=LOCK_WAIT_SECONDS):
-            changed: tuple[str, ...] = ()
-            if isinstance(spec, CommandPhase) and spec.verifies and run.pipeline.protected:
-                changed = await self._workspaces.restore_for_verification(
-                    *where, tree, run.base_tree, run.pipeline.protected
-                )
-            else:
-                await self._workspaces.restore(*where, tree)
-            yield Worktree(facts, path, tree, run.base_tree, run.base_commit, changed)
+        """Also on a worker that never saw this run: what is missing here is built from the artifact store."""
+        facts, base_commit, base_tree = placed(run)
+        tree = phase.tree or base_tree
+        path = await self._trees.prepared(run)
+        async with self._workspaces.lock(facts.workspace_id, run.run_id, wait_seconds=LOCK_WAIT_SECONDS):
+            try:
+                changed = await self._restore(run, spec, tree)
+            except PhaseFailure:
+                if not await self._trees.recovered(run, tree):
+                    raise
+                changed = await self._restore(run, spec, tree)
+            yield Worktree(facts, path, tree, base_tree, base_commit, changed)
 
-    async def tree_after(self, phase: PhaseInput, spec: WorkPhase, worktree: Worktree, work: Work) -> str:
-        """A verification, a review, a commit and a reply that could not be used leave the tree as it was recorded."""
+    async def tree_after(
+        self, phase: PhaseInput, spec: WorkPhase, worktree: Worktree, work: Work, run: RunFacts
+    ) -> KeptTree:
+        """A verification, a review, a commit and a reply that could not be used leave the tree as it was recorded.
+        What changed is in the artifact store before the tree is named."""
         changed = work.status is PhaseStatus.PASSED if writes_tree(spec) else _command_that_may_write(spec)
         if not changed:
-            return worktree.tree
+            return KeptTree(tree=worktree.tree)
         key = phase.key
-        return await self._workspaces.snapshot(
+        tree = await self._workspaces.snapshot(
             worktree.facts.workspace_id, key.run_id, label=f"{key.iteration}-{key.phase}-{key.attempt}"
         )
+        return await self._trees.kept(run, known_tree=worktree.tree, tree=tree)
+
+    async def _restore(self, run: RunFacts, spec: WorkPhase, tree: str) -> tuple[str, ...]:
+        """The protected files that the run changed, when the phase verifies."""
+        facts, _, base_tree = placed(run)
+        where, protected = (facts.workspace_id, run.run_id), run.pipeline.protected
+        if isinstance(spec, CommandPhase) and spec.verifies and protected:
+            return await self._workspaces.restore_for_verification(*where, tree, base_tree, protected)
+        await self._workspaces.restore(*where, tree)
+        return ()
 
 
 def _command_that_may_write(spec: WorkPhase) -> bool:

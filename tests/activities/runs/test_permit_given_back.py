@@ -63,7 +63,7 @@ async def test_a_result_that_cannot_be_written_gives_the_permit_back(away: bool)
     phases = Phases(
         ledger=ledger,
         sink=nothing,
-        workspaces=nothing,
+        worktrees=nothing,
         executors={PhaseKind.MODEL: Says()},
         ticker=LeaseTicker(ledger),
         redactor=SecretRedactor(),
