@@ -4,7 +4,7 @@ from activities.runs.context import PhaseContext
 from domain.errors import PhaseFailure
 from domain.models.messages import Message, Speaker
 from domain.pipelines.ports import PromptRenderer, PromptVariables
-from domain.pipelines.spec import ModelPhase, ReviewPhase
+from domain.pipelines.spec import AgentPhase, ModelPhase, ReviewPhase
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.workspaces.ports import Workspaces
 
@@ -13,7 +13,7 @@ FILES_LIMIT_BYTES = 200_000
 DIFF_LIMIT_BYTES = 200_000
 """Of the diff in a review's prompt; a longer one is cut and says so."""
 
-Prompted = ModelPhase | ReviewPhase
+Prompted = ModelPhase | ReviewPhase | AgentPhase
 
 
 class Prompting:

@@ -19,6 +19,11 @@ class ToolOutcome(Frozen):
     is_error: bool = False
     finished: bool = False
     """The agent says that its work is done; the text is its summary."""
+    exit_code: int | None = None
+    """Of a command."""
+    signal: str | None = None
+    tail: str = ""
+    """Last 5 lines for the step's row; empty: they are taken from the text."""
 
 
 class McpServer(Frozen):
