@@ -1,6 +1,7 @@
 """`python -m worker`: serves runs until it is told to stop, then lets running phases end for a while."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -71,6 +72,7 @@ async def _until_told(worker: Worker, composition: Composition, metrics_port: in
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    _spare_the_collector()
     async with worker:
         log.info(
             "ready",
@@ -81,6 +83,14 @@ async def _until_told(worker: Worker, composition: Composition, metrics_port: in
         )
         await told.wait()
         log.info("stopping", drain_seconds=settings.drain_seconds)
+
+
+def _spare_the_collector() -> None:
+    """What was loaded stays for good: it is looked at no more. The rest is looked at less often, since most of what
+    a phase makes goes away without the collector (a twelfth of the worker's time, measured)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def main() -> int:

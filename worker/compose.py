@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from activities.models.calls import ModelCalls
 from activities.runs.asking import Asking
@@ -57,6 +57,9 @@ from workflows.run import RunWorkflow
 SCRIPTS = Path(__file__).resolve().parents[1] / "pipelines" / "scripts"
 STICKY_TIMEOUT = timedelta(seconds=1)
 """After a worker is killed the next task of a workflow it cached waits this long (10 s by default)."""
+WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
+"""Users bring no workflow code, so what the SDK's sandbox finds it finds in our tests, which run and replay in it. In
+production it would cost a quarter of the worker's time (it loads the workflow's modules anew for each run)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,12 @@ def worker_name() -> str:
 
 @asynccontextmanager
 async def compose(
-    settings: WorkerSettings, client: Client, *, environment: Mapping[str, str], redactor: SecretRedactor
+    settings: WorkerSettings,
+    client: Client,
+    *,
+    environment: Mapping[str, str],
+    redactor: SecretRedactor,
+    workflow_runner: WorkflowRunner = WORKFLOW_RUNNER,
 ) -> AsyncIterator[Composition]:
     """Opens the record and the artifact store; closes them at the end. Does not wait for either."""
     name = worker_name()
@@ -114,7 +122,7 @@ async def compose(
         )
         sandbox = GuardedSandbox(redactor, search_path=environment.get("PATH", os.defpath))
         calls = ModelCalls(
-            ledger=PostgresCallLedger(database.pool, worker=name),
+            ledger=PostgresCallLedger(database, worker=name),
             providers=providers,
             artifacts=artifacts,
             redactor=redactor,
@@ -159,7 +167,7 @@ async def compose(
             heartbeat_seconds=settings.heartbeat_seconds,
         )
         yield Composition(
-            worker=_worker(settings, client, phases, records, name),
+            worker=_worker(settings, client, phases, records, name, workflow_runner),
             records=records,
             database=database,
             ledger=run_ledger,
@@ -176,7 +184,14 @@ async def compose(
         )
 
 
-def _worker(settings: WorkerSettings, client: Client, phases: Phases, records: RunRecords, name: str) -> Worker:
+def _worker(
+    settings: WorkerSettings,
+    client: Client,
+    phases: Phases,
+    records: RunRecords,
+    name: str,
+    workflow_runner: WorkflowRunner,
+) -> Worker:
     return Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -190,6 +205,7 @@ def _worker(settings: WorkerSettings, client: Client, phases: Phases, records: R
             records.request_cancel,
         ],
         identity=name,
+        workflow_runner=workflow_runner,
         max_concurrent_activities=settings.phase_slots,
         max_cached_workflows=settings.cached_workflows,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,

@@ -5,12 +5,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
-from psycopg_pool import PoolTimeout
 from uuid6 import uuid7
 
-from adapters.store.database import AWAY, Pool, away
+from adapters.store.database import Database
 from domain.models.messages import CallScope, CallTimes, ModelReply
 from domain.models.policy import Policy
 from domain.models.ports import (
@@ -27,8 +25,10 @@ from domain.models.ports import (
 from domain.runs.failure import PhaseError
 from domain.runs.words import StepStatus
 
-_BEGIN = "SELECT * FROM begin_call(" + ", ".join(["%s"] * 22) + ")"
-_END = "SELECT end_call(" + ", ".join(["%s"] * 17) + ")"
+_BEGIN = (
+    "SELECT * FROM begin_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_END = "SELECT end_call(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _RENEW = "SELECT renew_call(%s, %s, %s, %s, %s)"
 _POLICY = "SELECT * FROM newest_policy(%s)"
 _FOREIGN_TEXT_LIMIT = 500
@@ -36,23 +36,23 @@ _FOREIGN_TEXT_LIMIT = 500
 
 
 class PostgresCallLedger:
-    """`pool` gives autocommit connections of the role under row-level security; `worker` names this process."""
+    """`worker` names this process."""
 
-    def __init__(self, pool: Pool, *, worker: str, step_ids: Callable[[], UUID] = uuid7) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, *, worker: str, step_ids: Callable[[], UUID] = uuid7) -> None:
+        self._database = database
         self._worker = worker
         self._step_ids = step_ids
 
     async def policy(self, org_id: UUID) -> Policy:
         """Version 0, which allows nothing, where the organization has none yet."""
-        row = await self._one(_POLICY, lambda: (org_id,))
+        row = await self._database.row(_POLICY, lambda: (org_id,))
         return _policy(*row) if row and row[0] is not None else Policy(version=0)
 
     async def begin_call(
         self, scope: CallScope, terms: CallTerms, *, waited_seconds: Callable[[], float]
     ) -> BeginOutcome:
         call = BegunCall(step_id=self._step_ids(), token=uuid4(), model=f"{terms.provider}:{terms.model}")
-        row = await self._one(
+        row = await self._database.row(
             _BEGIN,
             lambda: (
                 scope.org_id,
@@ -97,7 +97,9 @@ class PostgresCallLedger:
 
     async def renew_call(self, scope: CallScope, call: BegunCall) -> bool:
         provider = call.model.partition(":")[0]
-        row = await self._one(_RENEW, lambda: (scope.org_id, provider, call.step_id, call.token, CALL_LEASE_SECONDS))
+        row = await self._database.row(
+            _RENEW, lambda: (scope.org_id, provider, call.step_id, call.token, CALL_LEASE_SECONDS)
+        )
         return bool(row and row[0])
 
     async def end_call(
@@ -114,7 +116,7 @@ class PostgresCallLedger:
         error: PhaseError | None,
     ) -> bool:
         usage = reply.usage if reply else None
-        row = await self._one(
+        row = await self._database.row(
             _END,
             lambda: (
                 scope.org_id,
@@ -135,17 +137,6 @@ class PostgresCallLedger:
             ),
         )
         return bool(row and row[0])
-
-    async def _one(self, statement: str, parameters: Callable[[], tuple[object, ...]]) -> TupleRow | None:
-        """Said once more when the connection was dead: every statement here bears being repeated."""
-        for may_be_dead in (True, False):
-            try:
-                async with self._pool.connection() as connection:
-                    return await (await connection.execute(statement, parameters(), prepare=True)).fetchone()
-            except AWAY as error:
-                if not may_be_dead or isinstance(error, PoolTimeout):
-                    raise away(error) from error
-        raise AssertionError("the second try returns or raises")
 
 
 def _parts(times: CallTimes) -> tuple[float, float, float]:

@@ -1,12 +1,12 @@
 """Connections to the record, as the role under row-level security.
 
-Two ways in. `one` runs a single statement on an autocommit connection: the functions of the protocol, which set the
-organization themselves. `organization` opens a transaction for one organization, for everything else.
+Two ways in. `one` and `row` run a single statement on an autocommit connection: the functions of the protocol, which
+set the organization themselves. `organization` opens a transaction for one organization, for everything else.
 """
 
 import asyncio
 import select
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, LiteralString
@@ -56,24 +56,31 @@ class Database:
         self.pool = pool
 
     async def one(self, statement: LiteralString, *arguments: object) -> Any:
-        """First column of the first row; None when there is none. Tried again when the connection was dead (after a
-        restart of the server several may be), so the statement must bear being repeated. Raises Unavailable."""
+        """First column of the first row; None when there is none. See `row`."""
+        row = await self.row(statement, lambda: arguments)
+        return row[0] if row else None
+
+    async def row(self, statement: LiteralString, arguments: Callable[[], Sequence[object]]) -> TupleRow | None:
+        """First row. Tried again when the connection was dead (after a restart of the server several may be), so the
+        statement must bear being repeated. `arguments` is asked when it is about to be sent. Raises Unavailable."""
         for delay in RETRY_SECONDS:
             try:
-                return await self._one(statement, arguments)
+                return await self._row(statement, arguments)
             except PoolTimeout as error:
                 raise away(error) from error
             except AWAY:
                 await asyncio.sleep(delay)
         try:
-            return await self._one(statement, arguments)
+            return await self._row(statement, arguments)
         except AWAY as error:
             raise away(error) from error
 
-    async def _one(self, statement: LiteralString, arguments: Sequence[object]) -> Any:
-        async with self.pool.connection() as connection:
-            row = await (await connection.execute(statement, arguments, prepare=True)).fetchone()
-            return row[0] if row else None
+    async def _row(self, statement: LiteralString, arguments: Callable[[], Sequence[object]]) -> TupleRow | None:
+        connection = await self.pool.getconn()
+        try:
+            return await (await connection.execute(statement, arguments(), prepare=True)).fetchone()
+        finally:
+            await self.pool.putconn(connection)
 
     @asynccontextmanager
     async def organization(self, org_id: UUID) -> AsyncIterator[Connection]:

@@ -34,9 +34,10 @@ class PostgresRequests:
     ) -> RecordedRun:
         """`start.org` is the organization's name or id. The same key with the same start gives the same answer
         again. Raises InvalidInput, NotFound (nothing was written), Conflict (the key with another start)."""
-        _, recorded = await self._new_runs.record(start, base, actor=actor, idempotency_key=idempotency_key)
-        self._told(recorded.run_id)
-        return recorded
+        new = await self._new_runs.record(start, base, actor=actor, idempotency_key=idempotency_key)
+        self._told(new.run_id)
+        assert new.request_id is not None, "a run that was not started by hand has its request"
+        return RecordedRun(run_id=new.run_id, request_id=new.request_id, repeated=new.repeated)
 
     async def cancel_run(
         self, org_id: UUID, run_id: UUID, *, actor: str, reason: str = "", idempotency_key: str | None = None

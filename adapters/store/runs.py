@@ -9,7 +9,7 @@ from uuid6 import uuid7
 from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import Database
 from adapters.store.documents import arguments, document, embed, storable
-from adapters.store.new_runs import HandStart, NewRuns
+from adapters.store.new_runs import ENDED_PROBLEM, HandStart, NewRuns
 from adapters.store.phases import LOST
 from domain.base import Frozen
 from domain.errors import InvalidInput, NotFound
@@ -27,7 +27,6 @@ from domain.runs.run_ledger import (
 from domain.runs.state import RunState
 from domain.runs.words import RequestKind, RequestStatus, RunStatus
 
-ENDED_PROBLEM = "The run had already ended."
 UNKNOWN_PROBLEM = "Only a cancel can be asked of a run in this version; start a new run for anything else."
 
 
@@ -54,23 +53,28 @@ class PostgresRunLedger:
         start = request.start
         if start.resume is not None:
             return OpenedRun(refused=_cannot_resume(), run_id=start.resume)
-        if start.run_id is not None:
-            org_id, run_id = await self._catalogue.organization(start.org), start.run_id
-        else:
-            by_hand = HandStart(workflow_id=request.workflow_id, workflow_run_id=request.workflow_run_id)
-            org_id, recorded = await self._new_runs.record(start, base, actor=UNVERIFIED_ACTOR, by_hand=by_hand)
-            run_id = recorded.run_id
-        opened = await self._open(org_id, run_id, request)
-        self._told(run_id)
-        if opened.missing:
+        if start.run_id is None:
+            by_hand = HandStart(
+                workflow_id=request.workflow_id,
+                workflow_run_id=request.workflow_run_id,
+                started_at_seconds=request.started_at_seconds,
+            )
+            new = await self._new_runs.record(start, base, actor=UNVERIFIED_ACTOR, by_hand=by_hand)
+            return self._opened(new.run_id, new.state, new.closed)
+        found = await self._open(await self._catalogue.organization(start.org), start.run_id, request)
+        if found.missing:
             raise NotFound(
-                f"The record has no run {run_id} in organization `{start.org}`.",
+                f"The record has no run {start.run_id} in organization `{start.org}`.",
                 hint="Start a new run; give `task` instead of `run_id`.",
                 field="run_id",
             )
-        if opened.closed is not None:
-            return OpenedRun(refused=_has_ended(opened.closed), run_id=run_id)
-        return OpenedRun(state=opened.state, run_id=run_id)
+        return self._opened(start.run_id, found.state, found.closed)
+
+    def _opened(self, run_id: UUID, state: RunState | None, closed: RunStatus | None) -> OpenedRun:
+        self._told(run_id)
+        if closed is not None:
+            return OpenedRun(refused=_has_ended(closed), run_id=run_id)
+        return OpenedRun(state=state, run_id=run_id)
 
     async def _open(self, org_id: UUID, run_id: UUID, request: OpenRun) -> _Opened:
         asked = arguments(

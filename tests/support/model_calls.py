@@ -9,6 +9,7 @@ from uuid import UUID
 from activities.models.calls import ModelCalls
 from adapters.providers.prices import GenaiPrices
 from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Database as Record
 from adapters.store.database import Pool
 from domain.artifacts.ports import ArtifactStore
 from domain.errors import NotFound, Unavailable
@@ -112,7 +113,7 @@ def calling(
 ) -> Calling:
     artifacts, metrics, points = MemoryArtifacts(), Counted(), Points()
     store: ArtifactStore = artifacts
-    the_ledger = ledger or PostgresCallLedger(pool, worker="test")
+    the_ledger = ledger or PostgresCallLedger(Record(pool), worker="test")
     calls = ModelCalls(
         ledger=the_ledger,
         providers=providers,

@@ -14,6 +14,7 @@ import yaml
 from psycopg.rows import dict_row
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from adapters.secrets.redactor import SecretRedactor
 from adapters.store.catalogue import PostgresCatalogue
@@ -123,7 +124,13 @@ async def world(
     )
     async with AsyncExitStack() as stack:
         composition = await stack.enter_async_context(
-            compose(chosen, client, environment={"PATH": "/usr/bin:/bin"}, redactor=SecretRedactor())
+            compose(
+                chosen,
+                client,
+                environment={"PATH": "/usr/bin:/bin"},
+                redactor=SecretRedactor(),
+                workflow_runner=SandboxedWorkflowRunner(),
+            )
         )
         org_id = await PostgresCatalogue(composition.database).organization("default")
         await stack.enter_async_context(background(composition.background))

@@ -12,6 +12,7 @@ import pytest
 from adapters.providers.registry import open_providers
 from adapters.providers.scripted import ScriptedProvider
 from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Database as Record
 from adapters.store.database import Pool
 from domain.errors import Unavailable
 from domain.failpoints import Point
@@ -360,7 +361,7 @@ class _AwayAtTheEnd(PostgresCallLedger):
 async def test_a_paid_answer_waits_for_a_database_that_restarts(
     pool: Pool, provider: ModelProvider, rows: Rows
 ) -> None:
-    given = calling(pool, {ProviderKind.SCRIPTED: provider}, ledger=_AwayAtTheEnd(pool, worker="test"))
+    given = calling(pool, {ProviderKind.SCRIPTED: provider}, ledger=_AwayAtTheEnd(Record(pool), worker="test"))
     scope = rows.scope(rows.organization(_policy()))
     answered = await given.calls.call(scope, "scripted:demo", messages=question(), role="coder")
     assert answered.reply.text == "the answer"

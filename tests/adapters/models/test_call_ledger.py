@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Database as Record
 from adapters.store.database import Pool
 from domain.errors import Unavailable
 from domain.models.messages import CallScope, CallTimes, ModelReply, TokenUsage
@@ -55,7 +56,7 @@ async def pool(module_database: Database) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def ledger(pool: Pool) -> PostgresCallLedger:
-    return PostgresCallLedger(pool, worker="test")
+    return PostgresCallLedger(Record(pool), worker="test")
 
 
 def _terms(**more: Any) -> CallTerms:
@@ -216,7 +217,7 @@ async def test_begin_call_may_be_said_twice(rows: Rows, pool: Pool) -> None:
     org = rows.organization(POLICY)
     for scope in (rows.scope(org), _alone(rows, org)):
         id_of_both = uuid4()
-        ledger = PostgresCallLedger(pool, worker="test", step_ids=[id_of_both, id_of_both].pop)
+        ledger = PostgresCallLedger(Record(pool), worker="test", step_ids=[id_of_both, id_of_both].pop)
         first = await _begun(ledger, scope, requests_per_minute=10)
         assert (await _begun(ledger, scope, requests_per_minute=10)).step_id == first.step_id
         assert rows.run("SELECT status FROM step WHERE id = %s", first.step_id) == [("running",)]
@@ -358,4 +359,4 @@ async def test_a_database_that_is_gone_is_unavailable(module_database: Database)
     async with call_pool(gone) as pool:
         pool.timeout = 1.0
         with pytest.raises(Unavailable, match="PostgreSQL did not answer"):
-            await PostgresCallLedger(pool, worker="test").policy(uuid4())
+            await PostgresCallLedger(Record(pool), worker="test").policy(uuid4())

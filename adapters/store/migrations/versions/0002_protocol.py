@@ -12,7 +12,7 @@ depends_on = None
 FUNCTIONS = (
     "chunks_compact", "tallies_fold", "leases_expire", "lease_take", "open_runs", "outbox_sent", "outbox_claim",
     "run_finalise", "run_apply_requests", "run_record_request", "run_cancel", "run_flag_cancel", "run_open",
-    "run_create", "run_parts", "workspace_of", "output_append", "step_end", "step_start", "phase_wait", "phase_fail", "phase_finish", "phase_renew",
+    "run_state", "run_create", "workspace_of", "output_append", "step_end", "step_start", "phase_wait", "phase_fail", "phase_finish", "phase_renew",
     "attempt_waits", "phase_tally", "attempt_exhausted", "phase_began", "phase_begin", "run_facts", "output_tail",
     "execution_settle", "execution_end",
 )

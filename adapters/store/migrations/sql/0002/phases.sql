@@ -8,11 +8,13 @@ CREATE FUNCTION execution_end(
 ) LANGUAGE plpgsql AS $$
 -- Ends an execution and says what it used: the sums over its model calls (a call in flight is lost, its cost unknown).
 BEGIN
-    WITH lost AS (
-        UPDATE step SET status = 'lost', ended_at = t
-        WHERE execution_id = p_execution AND status = 'running' RETURNING id
-    )
-    DELETE FROM permit USING lost WHERE permit.holder = lost.id AND permit.pool <> 'executor';
+    IF EXISTS (SELECT 1 FROM step WHERE execution_id = p_execution AND status = 'running') THEN
+        WITH lost AS (
+            UPDATE step SET status = 'lost', ended_at = t
+            WHERE execution_id = p_execution AND status = 'running' RETURNING id
+        )
+        DELETE FROM permit USING lost WHERE permit.holder = lost.id AND permit.pool <> 'executor';
+    END IF;
     SELECT coalesce(sum(s.tokens_in), 0), coalesce(sum(s.tokens_out), 0), coalesce(sum(s.tokens_cached), 0),
            CASE WHEN count(*) = count(s.cost_usd) THEN coalesce(sum(s.cost_usd), 0) END,
            coalesce(sum(s.cost_usd), 0), coalesce(sum(s.api_seconds), 0)
@@ -90,6 +92,7 @@ DECLARE
     v_seq bigint;
     v_own timestamptz;
     v_free boolean;
+    v_new boolean;
     r record;
     a record;
     e record;
@@ -111,37 +114,37 @@ BEGIN
     IF r.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN
         RETURN jsonb_build_object('done', jsonb_build_object('status', 'cancelled', 'error', p->'closed_error'));
     END IF;
-    IF a.id IS NULL THEN
-        INSERT INTO attempt (id, org_id, run_id, iteration, phase, attempt, kind, cause, status, tree_before, created_at)
+    v_new := a.id IS NULL;
+    IF v_new THEN
+        INSERT INTO attempt (id, org_id, run_id, iteration, phase, attempt, kind, cause, status, tree_before, created_at,
+                             started_at, executions)
         SELECT (p->>'attempt_id')::uuid, v_org, v_run, v_iteration, v_phase, v_number,
-               v.phase_kinds->>v_phase, p->>'cause', 'waiting', p->>'tree', t
+               v.phase_kinds->>v_phase, p->>'cause', 'running', p->>'tree', t, t, 1
           FROM pipeline_version v WHERE v.id = r.pipeline_version_id
-        RETURNING id, status, result, executions, waiting_reason, waits, kind INTO a;
-    END IF;
-
-    -- An execution that is still open was lost: its worker died, or is cut off and fenced from now on.
-    SELECT id, number, worker, ordinal, token INTO e FROM execution WHERE attempt_id = a.id AND status = 'running';
-    IF FOUND AND e.id = v_execution THEN
-        RETURN phase_began(p, a.id, e.number, r.cancelled);
-    ELSIF FOUND THEN
-        v_error := p->'lost_error' || jsonb_build_object('excerpt', output_tail(v_run, a.id));
-        PERFORM execution_settle(v_run, a.id, e.id, 'lost', v_error, t);
-        v_seq := v_seq + 1;
-        UPDATE run
-           SET event_seq = v_seq
-         WHERE id = v_run;
-        INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
-        VALUES (v_run, v_seq, v_org, 'phase.lost', t, v_iteration, v_phase, v_number, e.number,
-                jsonb_build_object('worker', e.worker));
-    END IF;
-
-    IF a.executions >= (p->>'max_executions')::int THEN
-        RETURN jsonb_build_object('done', attempt_exhausted(v_org, v_run, a.id, v_seq, t));
+        RETURNING id, status, result, 0 AS executions, waiting_reason, waits, kind INTO a;
+        v_free := false;
+    ELSE
+        -- An execution that is still open was lost: its worker died, or is cut off and fenced from now on.
+        SELECT id, number, worker, ordinal, token INTO e FROM execution WHERE attempt_id = a.id AND status = 'running';
+        IF FOUND AND e.id = v_execution THEN
+            RETURN phase_began(p, a.id, e.number, r.cancelled);
+        ELSIF FOUND THEN
+            v_error := p->'lost_error' || jsonb_build_object('excerpt', output_tail(v_run, a.id));
+            PERFORM execution_settle(v_run, a.id, e.id, 'lost', v_error, t);
+            v_seq := v_seq + 1;
+            UPDATE run SET event_seq = v_seq WHERE id = v_run;
+            INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
+            VALUES (v_run, v_seq, v_org, 'phase.lost', t, v_iteration, v_phase, v_number, e.number,
+                    jsonb_build_object('worker', e.worker));
+        END IF;
+        IF a.executions >= (p->>'max_executions')::int THEN
+            RETURN jsonb_build_object('done', attempt_exhausted(v_org, v_run, a.id, v_seq, t));
+        END IF;
+        SELECT expires_at INTO v_own FROM permit WHERE pool = 'executor' AND holder = a.id FOR UPDATE;
+        v_free := FOUND AND v_own > t;
     END IF;
 
     -- The permit: the attempt's own is taken over, else there must be room in the pool.
-    SELECT expires_at INTO v_own FROM permit WHERE pool = 'executor' AND holder = a.id FOR UPDATE;
-    v_free := FOUND AND v_own > t;
     IF NOT v_free THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('permit_pool/executor', 0));
         t := clock_timestamp();
@@ -150,6 +153,9 @@ BEGIN
     END IF;
     IF NOT coalesce(v_free, false) THEN
         v_until := t + make_interval(secs => least(15, 0.5 * 2 ^ least(a.waits, 5)) * (0.8 + 0.4 * random()));
+        IF v_new THEN
+            UPDATE attempt SET started_at = NULL, executions = 0 WHERE id = a.id;
+        END IF;
         PERFORM attempt_waits(v_org, v_run, a.id, 'no_permit', v_until, t);
         RETURN jsonb_build_object('wait', jsonb_build_object('reason', 'no_permit', 'until', v_until));
     END IF;
@@ -168,10 +174,12 @@ BEGIN
     INSERT INTO run_event (run_id, seq, org_id, type, at, iteration, phase, attempt, execution, data)
     VALUES (v_run, v_seq, v_org, 'phase.started', t, v_iteration, v_phase, v_number, a.executions + 1,
             jsonb_build_object('kind', a.kind, 'cause', p->'cause', 'worker', p->'worker'));
-    UPDATE attempt
-       SET status = 'running', started_at = coalesce(started_at, t), executions = executions + 1,
-           waiting_reason = NULL, waiting_until = NULL, waits = 0
-     WHERE id = a.id;
+    IF NOT v_new THEN
+        UPDATE attempt
+           SET status = 'running', started_at = coalesce(started_at, t), executions = executions + 1,
+               waiting_reason = NULL, waiting_until = NULL, waits = 0
+         WHERE id = a.id;
+    END IF;
     UPDATE run
        SET status = 'RUNNING', current_phase = v_phase, current_iteration = v_iteration, event_seq = v_seq,
            waiting_reason = NULL, waiting_until = NULL, changed_at = t
@@ -326,9 +334,11 @@ BEGIN
            known_cost_usd = known_cost_usd + u.known_cost_usd, api_seconds = api_seconds + u.api_seconds
      WHERE id = e.attempt_id
     RETURNING iteration, phase, attempt, kind, started_at INTO a;
-    INSERT INTO artifact (org_id, run_id, attempt_id, name, sha256, size_bytes, media_type, created_at)
-    SELECT v_org, v_run, e.attempt_id, x->>'name', x->>'sha256', (x->>'size_bytes')::bigint, x->>'media_type', t
-      FROM jsonb_array_elements(f->'artifacts') x;
+    IF jsonb_array_length(f->'artifacts') > 0 THEN
+        INSERT INTO artifact (org_id, run_id, attempt_id, name, sha256, size_bytes, media_type, created_at)
+        SELECT v_org, v_run, e.attempt_id, x->>'name', x->>'sha256', (x->>'size_bytes')::bigint, x->>'media_type', t
+          FROM jsonb_array_elements(f->'artifacts') x;
+    END IF;
 
     IF (f->>'output_sequence')::int > 0 THEN
         INSERT INTO output_chunk (run_id, execution_ordinal, seq, org_id, text, at)

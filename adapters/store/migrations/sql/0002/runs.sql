@@ -23,42 +23,28 @@ BEGIN
     RETURN p_new_id;
 END $$;
 
-CREATE FUNCTION run_parts(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
--- What a start names, as far as it is known: {pipeline: {id, name, needs_workspace}, workspace: {id, name, repo_path}}
-BEGIN
-    PERFORM set_config('app.org_id', p->>'org_id', true);
-    RETURN jsonb_build_object(
-        'pipeline', (
-            SELECT jsonb_build_object('id', id, 'name', name,
-                                      'needs_workspace', coalesce((document->>'needs_workspace')::boolean, true))
-              FROM pipeline_version
-             WHERE name = p->>'pipeline' AND starts_with(content_hash, p->>'hash')
-             ORDER BY published_at DESC LIMIT 1),
-        'workspace', (
-            SELECT jsonb_build_object('id', id, 'name', name, 'repo_path', repo_path)
-              FROM workspace
-             WHERE CASE WHEN p->>'workspace' IS NULL THEN repo_path = p->>'repo'
-                        ELSE name = p->>'workspace' OR id::text = lower(p->>'workspace') END
-             ORDER BY (name = p->>'workspace') DESC, created_at LIMIT 1));
-END $$;
-
 CREATE FUNCTION run_create(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
--- The run with its request and first events, and (not by hand) its delivery: all or nothing.
--- {run_id, request_id, repeated} | {conflict: true}
+-- The run with its request and first events, and its delivery: all or nothing. One that was started by hand runs
+-- already: it is opened as well.
+-- {run_id, request_id, repeated} | by hand {run_id, state} | {conflict: true}
+-- | {refused: pipeline | workspace | repository | no_repository, name, repo_path}
 DECLARE
     t timestamptz := clock_timestamp();
     v_org uuid := (p->>'org_id')::uuid;
     v_run uuid := (p->>'run_id')::uuid;
     v_by_hand boolean := p->>'workflow_run_id' IS NOT NULL;
     v_key text := p->>'idempotency_key';
-    v_seq bigint := 1;
-    v_warning text;
-    v_workspace uuid := (p->>'workspace_id')::uuid;
+    v_warnings int := jsonb_array_length(p->'warnings');
+    v_workspace uuid;
+    v_workspace_name text;
     q record;
+    v record;
+    w record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     IF EXISTS (SELECT 1 FROM run WHERE id = v_run) THEN
-        RETURN jsonb_build_object('run_id', v_run, 'request_id', p->'request_id', 'repeated', false);
+        RETURN CASE WHEN v_by_hand THEN run_open(p)
+                    ELSE jsonb_build_object('run_id', v_run, 'request_id', p->'request_id', 'repeated', false) END;
     END IF;
     IF v_key IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('request/' || v_org || '/' || v_key, 0));
@@ -71,48 +57,85 @@ BEGIN
     END IF;
     IF v_by_hand THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('workflow/' || (p->>'workflow_run_id'), 0));
-        SELECT r.id AS run_id, s.id AS request_id INTO q FROM run r JOIN request s ON s.run_id = r.id AND s.kind = 'start'
-         WHERE r.workflow_id = p->>'workflow_id' AND r.workflow_run_id = p->>'workflow_run_id';
+        SELECT id INTO q FROM run WHERE workflow_id = p->>'workflow_id' AND workflow_run_id = p->>'workflow_run_id';
         IF FOUND THEN
-            RETURN jsonb_build_object('run_id', q.run_id, 'request_id', q.request_id, 'repeated', true);
+            RETURN run_open(p || jsonb_build_object('run_id', q.id));
         END IF;
     END IF;
 
-    IF p->>'repo_path' IS NOT NULL THEN
-        v_workspace := workspace_of(v_org, (p->>'new_workspace_id')::uuid, p->>'repo_path', p->>'workspace_name', t);
+    SELECT id, name, coalesce((document->>'needs_workspace')::boolean, true) AS needs_workspace INTO v
+      FROM pipeline_version
+     WHERE name = p->>'pipeline' AND starts_with(content_hash, p->>'hash')
+     ORDER BY published_at DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN '{"refused": "pipeline"}';
     END IF;
+    IF p->>'workspace' IS NOT NULL OR p->>'repo' IS NOT NULL THEN
+        SELECT id, name, repo_path INTO w
+          FROM workspace
+         WHERE CASE WHEN p->>'workspace' IS NULL THEN repo_path = p->>'repo'
+                    ELSE name = p->>'workspace' OR id::text = lower(p->>'workspace') END
+         ORDER BY (name = p->>'workspace') DESC, created_at LIMIT 1;
+        IF FOUND AND w.repo_path <> p->>'repo' THEN
+            RETURN jsonb_build_object('refused', 'repository', 'name', w.name, 'repo_path', w.repo_path);
+        ELSIF NOT FOUND AND p->>'repo' IS NULL THEN
+            RETURN '{"refused": "workspace"}';
+        ELSIF p->>'base_commit' IS NOT NULL THEN
+            v_workspace := coalesce(w.id, workspace_of(v_org, (p->>'new_workspace_id')::uuid, p->>'repo', p->>'workspace_name', t));
+            SELECT name INTO v_workspace_name FROM workspace WHERE id = v_workspace;
+        END IF;
+    END IF;
+    IF v.needs_workspace AND v_workspace IS NULL THEN
+        RETURN jsonb_build_object('refused', 'no_repository', 'name', v.name);
+    END IF;
+
     INSERT INTO run (id, org_id, status, title, task, settings, pipeline_version_id, pipeline_name, workspace_id,
                      workspace_name, base_commit, base_tree, branch, workflow_id, workflow_run_id, actor,
-                     created_at, changed_at)
-    SELECT v_run, v_org, 'QUEUED', p->>'title', p->'task', p->'settings', v.id, v.name, w.id, w.name,
-           p->>'base_commit', p->>'base_tree', p->>'branch', p->>'workflow_id', p->>'workflow_run_id', p->>'actor', t, t
-      FROM pipeline_version v
-      LEFT JOIN workspace w ON w.id = v_workspace
-     WHERE v.id = (p->>'pipeline_version_id')::uuid;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'no pipeline version % in this organization', p->>'pipeline_version_id';
-    END IF;
+                     created_at, started_at, changed_at, event_seq)
+    VALUES (v_run, v_org, CASE WHEN v_by_hand THEN 'RUNNING' ELSE 'QUEUED' END, p->>'title', p->'task', p->'settings',
+            v.id, v.name, v_workspace, v_workspace_name,
+            CASE WHEN v_workspace IS NOT NULL THEN p->>'base_commit' END,
+            CASE WHEN v_workspace IS NOT NULL THEN p->>'base_tree' END,
+            CASE WHEN v_workspace IS NOT NULL THEN p->>'branch' END,
+            p->>'workflow_id', p->>'workflow_run_id', p->>'actor', t, CASE WHEN v_by_hand THEN t END, t,
+            1 + v_warnings + CASE WHEN v_by_hand THEN 1 ELSE 0 END);
     INSERT INTO open_run (run_id, org_id, workflow_id) VALUES (v_run, v_org, p->>'workflow_id');
     INSERT INTO request (id, org_id, run_id, kind, status, payload, actor, idempotency_key, body_sha256,
                          created_at, settled_at)
     VALUES ((p->>'request_id')::uuid, v_org, v_run, 'start', CASE WHEN v_by_hand THEN 'applied' ELSE 'recorded' END,
             '{}', p->>'actor', v_key, p->>'body_sha256', t, CASE WHEN v_by_hand THEN t END);
     INSERT INTO run_event (run_id, seq, org_id, type, at, actor, data)
-    VALUES (v_run, 1, v_org, 'run.queued', t, p->>'actor',
-            jsonb_build_object('pipeline', p->'pipeline', 'request_id', p->'request_id'));
-    FOR v_warning IN SELECT jsonb_array_elements_text(p->'warnings') LOOP
-        v_seq := v_seq + 1;
-        INSERT INTO run_event (run_id, seq, org_id, type, at, data)
-        VALUES (v_run, v_seq, v_org, 'run.warning', t, jsonb_build_object('message', v_warning));
-    END LOOP;
-    UPDATE run SET event_seq = v_seq WHERE id = v_run;
-    INSERT INTO tally_delta (org_id, name, a, amount) VALUES (v_org, 'runs', 'QUEUED', 1);
-    IF NOT v_by_hand THEN
-        INSERT INTO outbox (org_id, run_id, request_id, kind, workflow_id, priority, due_at, created_at)
-        VALUES (v_org, v_run, (p->>'request_id')::uuid, 'start', p->>'workflow_id', (p->>'priority')::int, t, t);
+    SELECT v_run, 1, v_org, 'run.queued', t, p->>'actor',
+           jsonb_build_object('pipeline', v.name, 'request_id', p->'request_id')
+    UNION ALL
+    SELECT v_run, 1 + ordinality, v_org, 'run.warning', t, NULL, jsonb_build_object('message', warning)
+      FROM jsonb_array_elements_text(p->'warnings') WITH ORDINALITY AS told(warning, ordinality)
+    UNION ALL
+    SELECT v_run, 2 + v_warnings, v_org, 'run.started', t, NULL, '{}' WHERE v_by_hand;
+    INSERT INTO tally_delta (org_id, name, a, amount)
+    VALUES (v_org, 'runs', CASE WHEN v_by_hand THEN 'RUNNING' ELSE 'QUEUED' END, 1);
+    IF v_by_hand THEN
+        RETURN jsonb_build_object('run_id', v_run, 'state', run_state(v_run, (p->>'started_at_seconds')::float8));
     END IF;
+    INSERT INTO outbox (org_id, run_id, request_id, kind, workflow_id, priority, due_at, created_at)
+    VALUES (v_org, v_run, (p->>'request_id')::uuid, 'start', p->>'workflow_id', (p->>'priority')::int, t, t);
     RETURN jsonb_build_object('run_id', v_run, 'request_id', p->'request_id', 'repeated', false);
 END $$;
+
+CREATE FUNCTION run_state(p_run uuid, p_started_at_seconds float8) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- domain.runs.state.RunState, as far as the record holds it.
+    SELECT jsonb_build_object(
+        'org_id', r.org_id, 'run_id', r.id, 'settings', r.settings, 'base_tree', r.base_tree,
+        'pipeline', v.document,
+        'cancel_requested', r.cancel_requested_at IS NOT NULL,
+        'started_at_seconds', least(p_started_at_seconds, extract(epoch FROM r.started_at)::float8),
+        'attempts', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'iteration', iteration, 'phase', phase, 'attempt', attempt, 'cause', cause, 'result', result,
+                'stale', stale) ORDER BY finished_at)
+            FROM attempt WHERE run_id = p_run AND result IS NOT NULL), '[]'))
+      FROM run r JOIN pipeline_version v ON v.id = r.pipeline_version_id WHERE r.id = p_run
+$$;
 
 CREATE FUNCTION run_open(p jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 -- {state: RunState, run_id} | {closed: status} | {missing: true}
@@ -124,8 +147,7 @@ DECLARE
     q record;
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
-    SELECT status, event_seq, workflow_run_id, cancel_requested_at, started_at, settings, base_tree, pipeline_version_id
-      INTO r FROM run WHERE id = v_run FOR NO KEY UPDATE;
+    SELECT status, event_seq, workflow_run_id INTO r FROM run WHERE id = v_run FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN '{"missing": true}';
     ELSIF r.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN
@@ -154,16 +176,7 @@ BEGIN
     ELSIF r.workflow_run_id IS DISTINCT FROM p->>'workflow_run_id' THEN
         UPDATE run SET workflow_run_id = p->>'workflow_run_id', changed_at = t WHERE id = v_run;
     END IF;
-    RETURN jsonb_build_object('run_id', v_run, 'state', jsonb_build_object(
-        'org_id', v_org, 'run_id', v_run, 'settings', r.settings, 'base_tree', r.base_tree,
-        'pipeline', (SELECT document FROM pipeline_version WHERE id = r.pipeline_version_id),
-        'cancel_requested', r.cancel_requested_at IS NOT NULL,
-        'started_at_seconds', least((p->>'started_at_seconds')::float8, extract(epoch FROM r.started_at)::float8),
-        'attempts', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'iteration', iteration, 'phase', phase, 'attempt', attempt, 'cause', cause, 'result', result,
-                'stale', stale) ORDER BY finished_at)
-            FROM attempt WHERE run_id = v_run AND result IS NOT NULL), '[]')));
+    RETURN jsonb_build_object('run_id', v_run, 'state', run_state(v_run, (p->>'started_at_seconds')::float8));
 END $$;
 
 CREATE FUNCTION run_flag_cancel(p_org uuid, p_run uuid, p_actor text, p_reason text, p_request uuid, t timestamptz)
@@ -316,7 +329,7 @@ BEGIN
 
     FOR e IN
         SELECT x.id, x.number, x.worker, x.attempt_id, b.iteration, b.phase, b.attempt
-          FROM execution x JOIN attempt b ON b.id = x.attempt_id WHERE x.run_id = v_run AND x.status = 'running'
+          FROM attempt b JOIN execution x ON x.attempt_id = b.id WHERE b.run_id = v_run AND x.status = 'running'
     LOOP
         PERFORM execution_settle(v_run, e.attempt_id, e.id, 'lost', p->'lost_error', t);
         v_seq := v_seq + 1;
