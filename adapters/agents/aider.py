@@ -50,8 +50,8 @@ class Aider:
         flags: tuple[str, ...] = (
             "--model", f"openai/{task.model}", "--weak-model", f"openai/{task.model}",
             "--openai-api-base", task.openai_url,
-            "--message-file", str(folder / "message.md"), "--config", str(folder / "aider.conf.yml"),
-            "--env-file", str(folder / "empty.env"),
+            "--message-file", str(task.given / "message.md"), "--config", str(task.given / "aider.conf.yml"),
+            "--env-file", str(task.given / "empty.env"),
             "--input-history-file", str(folder / "input.history"),
             "--chat-history-file", str(folder / "chat.history.md"),
             "--restore-chat-history" if task.session_id else "--no-restore-chat-history",
@@ -62,7 +62,7 @@ class Aider:
         return AgentLaunch(
             argv=(self.executable, *flags),
             env={"OPENAI_API_KEY": task.token, "OPENAI_API_BASE": task.openai_url},
-            files={".aider/message.md": task.prompt, ".aider/aider.conf.yml": "{}\n", ".aider/empty.env": ""},
+            files={"message.md": task.prompt, "aider.conf.yml": "{}\n", "empty.env": ""},
             litter=(".aider.tags.cache.v*",),
         )
 

@@ -51,7 +51,6 @@ class Codex:
         return AgentLaunch(
             argv=(self.executable, "exec", "--json", "--skip-git-repo-check", *words, *resume, "-"),
             env={TOKEN_VARIABLE: task.token, "CODEX_HOME": str(task.home / ".codex")},
-            files={".codex/config.toml": ""},
             stdin=task.prompt,
         )
 

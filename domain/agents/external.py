@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from domain.agents.ports import AgentSession
 from domain.base import Frozen
 from domain.pipelines.spec import AgentExecutor
+from domain.runs.messages import AttemptKey
+from domain.runs.ports import Lease
+from domain.runs.words import PhaseStatus
 
 TITLE_LIMIT = 200
 """Characters of a tool call's title."""
@@ -109,7 +113,9 @@ class AgentTask(Frozen):
     """Base URL in Anthropic's format, without the version in its path."""
     token: str
     home: Path
-    """HOME of the agent: private to the run, kept over its executions."""
+    """HOME of the agent: private to the run, kept over its executions. Only the agent writes there."""
+    given: Path
+    """Folder of the files of the launch. Only we write there."""
 
 
 class AgentLaunch(Frozen):
@@ -117,7 +123,7 @@ class AgentLaunch(Frozen):
     env: dict[str, str] = {}
     """Added to the command's; holds the gateway's token and no key of any provider."""
     files: dict[str, str] = {}
-    """Written below HOME before the start: path -> text."""
+    """Written into the task's `given` before the start: name -> text."""
     stdin: str = ""
     litter: tuple[str, ...] = ()
     """Globs at the root of the worktree of what the agent leaves for itself there; removed at its end."""
@@ -142,3 +148,50 @@ class ExternalAgent(Protocol):
 
 
 ExternalAgents = Mapping[AgentExecutor, ExternalAgent]
+
+
+class AgentFolder(Frozen):
+    """Where one agent of a run lives, outside of the worktree."""
+
+    home: Path
+    given: Path
+
+    @property
+    def problems(self) -> Path:
+        """What the agent writes to standard error. Below HOME, so never trusted to be a plain file."""
+        return self.home / ".millwright-stderr"
+
+
+class AgentFolders(Protocol):
+    """Implemented by adapters/agents/folders.py. Raises PhaseFailure(storage)."""
+
+    def of(self, worktree: Path, executor: AgentExecutor) -> AgentFolder: ...
+
+    async def knows_agent(self, folder: AgentFolder) -> bool:
+        """Whether the agent has lived here: without its HOME there is no session to go on with."""
+        ...
+
+    async def give(self, folder: AgentFolder, files: Mapping[str, str]) -> None:
+        """Makes the folder and puts these files, and no others, into `given`."""
+        ...
+
+    async def problems(self, folder: AgentFolder, *, limit_bytes: int) -> str:
+        """The end of what it wrote to standard error; empty when there is no such plain file."""
+        ...
+
+
+class EarlierSession(Frozen):
+    """The newest session that a phase may go on with."""
+
+    session: AgentSession
+    same_attempt: bool
+    """True: an earlier execution of this attempt was lost. False: an earlier iteration has ended."""
+    status: PhaseStatus
+    """Of the attempt that it belongs to."""
+
+
+class EarlierSessions(Protocol):
+    async def newest(self, key: AttemptKey, lease: Lease) -> EarlierSession | None:
+        """Of this attempt, else of the same phase in an earlier iteration. A retry that was asked for begins without
+        the memory of what it replaces. Raises Unavailable."""
+        ...
