@@ -79,10 +79,18 @@ AT_THE_END: Mapping[str, str] = {
         SELECT run_id, phase, error FROM attempt WHERE status IN ('failed', 'cancelled') AND (
             coalesce(error->>'kind', '') = '' OR coalesce(error->>'message', '') = ''
             OR coalesce(error->>'excerpt', '') = '')""",
+    "an execution while its attempt waited": """
+        SELECT w.run_id, w.seq, e.number FROM run_event w
+        JOIN attempt a ON (a.run_id, a.iteration, a.phase, a.attempt) = (w.run_id, w.iteration, w.phase, w.attempt)
+        JOIN execution e ON e.attempt_id = a.id AND e.ended_at > w.at
+        WHERE w.type = 'phase.waiting' AND e.ordinal < coalesce((
+            SELECT min(n.seq) FROM run_event n WHERE n.run_id = w.run_id AND n.seq > w.seq AND n.type = 'phase.started'
+               AND (n.iteration, n.phase, n.attempt) = (w.iteration, w.phase, w.attempt)), 2147483647)""",
     "an answer that was paid twice": """
         SELECT run_id, attempt_id FROM step WHERE kind = 'model_call' AND status = 'done'
         GROUP BY run_id, attempt_id HAVING count(*) > 1""",
 }
+RUNS_THAT_WAITED = "SELECT count(DISTINCT run_id) AS n FROM run_event WHERE type = 'phase.waiting'"
 PATIENCE_SECONDS = 90.0
 """A lease of a killed holder ends by itself after 60 s and is then swept."""
 
@@ -97,21 +105,19 @@ class Watch:
         self._seen: set[Event] = set()
         self.off: Counter[str] = Counter()
         self.looks = 0
-        self.waiting_seen = 0
 
     async def run(self) -> None:
         """Until cancelled. A database that is down is looked at again."""
         while True:
             with suppress(psycopg.OperationalError):
-                await asyncio.to_thread(self._look)
+                await asyncio.to_thread(self.look)
             await asyncio.sleep(1.0)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         for name, query in AT_ANY_MOMENT.items():
             for row in self._stack.sql(query):
                 self.off[f"{name}: {_said(row)}"] += 1
         self._seen |= self._events()
-        self.waiting_seen += self._stack.sql("SELECT count(*) AS n FROM attempt WHERE status = 'waiting'")[0]["n"]
         self.looks += 1
 
     def lost_events(self) -> list[str]:
@@ -122,6 +128,14 @@ class Watch:
     def _events(self) -> set[Event]:
         rows = self._stack.sql("SELECT run_id, seq, type FROM run_event")
         return {(row["run_id"], row["seq"], row["type"]) for row in rows}
+
+
+async def until_all_wait(stack: LocalStack, runs: int) -> None:
+    """Until so many runs wait at the same moment. Raises TimeoutError."""
+    waiting = "SELECT count(*) AS n FROM run WHERE status = 'WAITING'"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await stack.ask_patiently(waiting))[0]["n"] < runs:  # noqa: ASYNC110 - other processes do it
+            await asyncio.sleep(0.2)
 
 
 async def off_at_the_end(stack: LocalStack) -> list[str]:

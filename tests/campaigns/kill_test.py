@@ -25,12 +25,13 @@ from benchmarks.local_stack import LocalStack
 from cli.stack.settings import StackSettings
 from domain.failpoints import Point
 from tests.campaigns.harness import AT_ONCE, Ended, Job, Results, Runs, ask
-from tests.campaigns.kill_checks import Watch, commits_off, off_at_the_end
+from tests.campaigns.kill_checks import RUNS_THAT_WAITED, Watch, commits_off, off_at_the_end, until_all_wait
 from tests.campaigns.kill_runs import RunMaker, outcomes_off
 from tests.campaigns.killer import Killer, make_plan
 
 EXECUTOR_PERMITS = 6
-"""Fewer than runs at once: some always wait."""
+"""Fewer than runs at once. Before the first blow there are none, until as many runs wait as there may be at once."""
+POOL_SIZE = "UPDATE permit_pool SET size = %s WHERE name = 'executor'"
 AFTER_HUNGER_SECONDS = 1.0
 """Between runs that are let go because an armed point finds nothing at work."""
 
@@ -57,13 +58,14 @@ class KillTest:
         self._runs = [self._maker.make(number) for number in range(max(runs, len(self._results.read())))]
         self._killer = Killer(self.stack, self._points, make_plan(runs, seed), seed, folder / "progress.json")
         self._watch = Watch(self.stack)
+        self._waited = 0
         self._turn = asyncio.Lock()
 
     def run(self) -> Report:
         """Brings the stack up and down again."""
         try:
             self.stack.up()
-            self.stack.sql("UPDATE permit_pool SET size = %s WHERE name = 'executor'", EXECUTOR_PERMITS)
+            self.stack.sql(POOL_SIZE, 0)
             ends = asyncio.run(self._kill_and_run())
             off = asyncio.run(self._off(ends))
         finally:
@@ -80,13 +82,20 @@ class KillTest:
         )
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch.run())
-            killing = group.create_task(self._killer.run())
+            killing = group.create_task(self._wait_then_kill())
             ends = await runs.all([run.job for run in self._runs], tell=self._tell)
             while not killing.done():
                 self._runs.append(self._maker.make(len(self._runs)))
                 ends += await runs.all([self._runs[-1].job], tell=self._tell)
             watching.cancel()
         return ends
+
+    async def _wait_then_kill(self) -> None:
+        left = len(self._runs) - len(self._results.read())
+        await until_all_wait(self.stack, min(AT_ONCE, left))
+        await asyncio.to_thread(self._watch.look)
+        await asyncio.to_thread(self.stack.sql, POOL_SIZE, EXECUTOR_PERMITS)
+        await self._killer.run()
 
     async def _held_back(self, started: int) -> None:
         """Runs last as long as the killing does; an armed point never waits in vain."""
@@ -110,6 +119,7 @@ class KillTest:
         off = outcomes_off(self._runs, ends)
         off += [f"{times} times: {what}" for what, times in self._watch.off.items()]
         off += await off_at_the_end(self.stack)
+        self._waited = self.stack.sql(RUNS_THAT_WAITED)[0]["n"]
         off += await asyncio.to_thread(self._watch.lost_events)
         off += commits_off(self.stack, self._maker.remote, self._runs, ends)
         client = await Client.connect(self.stack.status.temporal_address)
@@ -121,7 +131,8 @@ class KillTest:
         progress = self._killer.progress
         off = [f"no kill at {point}" for point in Point if not self._killer.kills(point)]
         off += [f"no kill of {name}" for name, times in progress.killed.items() if not times]
-        return [*off, *(["the worker was never stopped"] if not progress.stopped else [])]
+        off += [] if progress.stopped else ["the worker was never stopped"]
+        return off if self._waited else [*off, "no run ever waited"]
 
     def _counts(self, ends: Sequence[Ended]) -> dict[str, Any]:
         progress = self._killer.progress
@@ -134,7 +145,7 @@ class KillTest:
             "worker_stopped": progress.stopped,
             "blows_without_a_run": progress.given_up,
             "looks": self._watch.looks,
-            "waiting_seen": self._watch.waiting_seen,
+            "runs_that_waited": self._waited,
         }
 
     def _tell(self, end: Ended) -> None:

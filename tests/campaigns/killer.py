@@ -1,4 +1,8 @@
-"""Kills what the campaign's own stack started, one blow after the other, and waits until the stack is whole again."""
+"""Kills what the campaign's own stack started, one blow after the other.
+
+An aimed kill finds its process at work by itself, so the next point is armed as soon as one is hit; any other blow
+waits until the stack is whole again.
+"""
 
 import asyncio
 import random
@@ -19,11 +23,11 @@ STOPPED_SECONDS = 5.0
 """Past the campaign's heartbeat timeout of 3 s: meanwhile Temporal gives the work to the next execution."""
 HIT_SECONDS = 90.0
 """An armed point that no run reaches in this time is given up, and comes again at the end of the list."""
-HUNGRY_SECONDS = 2.0
+HUNGRY_SECONDS = 1.0
 """Not hit for so long, there is too little at work: another run is let go."""
 READY_SECONDS = 120.0
 CALM_SECONDS = (0.0, 1.0)
-"""Between two blows, at random."""
+"""Before a blow that is not aimed, at random."""
 BEFORE_A_NEW_SUPERVISOR = 3
 """Blows that kill a worker, after which the supervisor is killed too: it waits longer before each restart of a
 process that keeps dying, and a new one has no such memory."""
@@ -104,13 +108,16 @@ class Killer:
             self._file.write_text(self.progress.model_dump_json())
         for blow in missed:
             self.progress.given_up += not await self._strike(blow)
+        await self._whole_again()
         self._file.write_text(self.progress.model_dump_json())
 
     async def _strike(self, blow: Blow) -> bool:
-        await asyncio.sleep(self._random.uniform(*CALM_SECONDS))
+        if blow.means is Means.AIMED_KILL:
+            return await self._aim(Point(blow.target), "SIGKILL")
+        if blow.target != "supervisor":  # that one dies while what it keeps up is down, too
+            await self._whole_again()
+            await asyncio.sleep(self._random.uniform(*CALM_SECONDS))
         match blow.means:
-            case Means.AIMED_KILL:
-                struck = await self._aim(Point(blow.target), "SIGKILL")
             case Means.AIMED_STOP:
                 struck = await self._aim(Point(blow.target), "SIGSTOP")
             case Means.KILL:
@@ -122,13 +129,17 @@ class Killer:
 
     async def _aim(self, point: Point, name: str) -> bool:
         """The first process that reaches the point gives itself the signal."""
-        victims = [process for process in map(self._stack.process, ("worker", "api")) if process]
+        seen: set[Known] = set()
         before = self.signals(point)
         arm = self._points / f"{point}.arm"
         arm.with_suffix(".new").write_text(name)
         arm.with_suffix(".new").rename(arm)
         deadline, hungry_at = time.monotonic() + HIT_SECONDS, time.monotonic() + HUNGRY_SECONDS
         while self.signals(point) == before:
+            here = {process for name in ("worker", "api") if (process := self._stack.process(name))}
+            if len(here) < 2:  # one of them was just killed
+                hungry_at = time.monotonic() + HUNGRY_SECONDS
+            seen |= here
             self.wants_a_run = time.monotonic() > hungry_at
             if time.monotonic() > deadline:
                 arm.unlink(missing_ok=True)
@@ -138,11 +149,11 @@ class Killer:
         if self.signals(point) == before:
             return False
         if name == "SIGSTOP":
-            await self._let_go_later(victims)
+            await self._let_go_later(list(seen))
             self.progress.stopped_at[point] = self.progress.stopped_at.get(point, 0) + 1
             return True
         await asyncio.sleep(0.2)
-        for process in victims:
+        for process in seen:
             self.progress.killed[process.name] += not process.alive
         return True
 
