@@ -61,8 +61,9 @@ def _asked(message: Message) -> list[ModelRequestPart]:
     return [*results, *([UserPromptPart(content=message.text)] if message.text or not results else [])]
 
 
-def wire_parameters(request: ModelRequest) -> ModelRequestParameters:
-    """Schemas go as they are: the library would make some strict, which not every server takes."""
+def wire_parameters(request: ModelRequest, *, native_schema: bool = True) -> ModelRequestParameters:
+    """Schemas of tools go as they are: the library would make some strict, which not every server takes.
+    `native_schema`: the model holds to a schema of its answer by itself; else it is told the schema."""
     tools = [
         ToolDefinition(
             name=tool.name,
@@ -76,7 +77,7 @@ def wire_parameters(request: ModelRequest) -> ModelRequestParameters:
         return ModelRequestParameters(function_tools=tools)
     return ModelRequestParameters(
         function_tools=tools,
-        output_mode="native",
+        output_mode="native" if native_schema else "prompted",
         output_object=OutputObjectDefinition(json_schema=request.json_schema, name="answer"),
     )
 

@@ -43,7 +43,7 @@ class OpenAICompatibleProvider:
     async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply:
         what = f"{settings.name}:{request.model}"
         headers = {
-            ROLE_HEADER: _header(request.role),
+            ROLE_HEADER: header_text(request.role),
             TURN_HEADER: str(request.turn),
             ITERATION_HEADER: str(request.iteration),
         }
@@ -131,6 +131,6 @@ def _count(usage: Mapping[str, object], name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _header(text: str) -> str:
+def header_text(text: str) -> str:
     """A role as a header can carry it."""
     return "".join(char for char in text if char.isascii() and char.isprintable())[:100]

@@ -16,6 +16,9 @@ PRICE_VERSION = f"genai-prices {__version__}"
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Endpoint of an `openai_compatible` provider that names none."""
+ANTHROPIC_URL = "https://api.anthropic.com"
+"""Endpoint of an `anthropic` provider that names none."""
+_URLS = {ProviderKind.OPENAI_COMPATIBLE: OPENAI_URL, ProviderKind.ANTHROPIC: ANTHROPIC_URL}
 
 
 class GenaiPrices:
@@ -31,10 +34,8 @@ class GenaiPrices:
         tokens_cached: int,
         tokens_cache_written: int = 0,
     ) -> Priced | None:
-        if provider.kind is ProviderKind.SCRIPTED:
-            return None
-        url = provider.base_url or OPENAI_URL
-        if not _is_priced(url, model):
+        url = provider.base_url or _URLS.get(provider.kind)
+        if url is None or provider.kind is ProviderKind.SCRIPTED or not _is_priced(url, model):
             return None
         read = min(tokens_cached, tokens_in)
         usage = Usage(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from adapters.providers.anthropic import AnthropicProvider
 from adapters.providers.openai_compatible import OpenAICompatibleProvider
 from adapters.providers.scripted import ScriptedProvider
 from adapters.providers.wire import http_client
@@ -22,4 +23,5 @@ async def open_providers(
         yield {
             ProviderKind.SCRIPTED: ScriptedProvider(scripts),
             ProviderKind.OPENAI_COMPATIBLE: OpenAICompatibleProvider(client=client, secrets=secrets),
+            ProviderKind.ANTHROPIC: AnthropicProvider(client=client, secrets=secrets),
         }

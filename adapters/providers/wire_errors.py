@@ -12,6 +12,7 @@ CallRefused
 from datetime import UTC, datetime
 
 import httpx2
+from anthropic import AnthropicError
 from openai import OpenAIError
 from pydantic_ai.exceptions import AgentRunError, UserError
 
@@ -26,6 +27,7 @@ FOREIGN = (
     httpx2.InvalidURL,
     httpx2.StreamError,
     OpenAIError,
+    AnthropicError,
     AgentRunError,
     UserError,
     RecursionError,

@@ -13,6 +13,7 @@ from domain.runs.failure import ErrorKind, PhaseError
 class ProviderKind(StrEnum):
     SCRIPTED = "scripted"
     OPENAI_COMPATIBLE = "openai_compatible"
+    ANTHROPIC = "anthropic"
 
 
 class ProviderSettings(Frozen):

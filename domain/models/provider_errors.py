@@ -138,7 +138,7 @@ HINTS: dict[K, str] = {
     K.SERVER_ERROR: "It is tried again; look at the provider's status page if this lasts.",
     K.TIMEOUT: "It is tried again; ask for less in one call, or raise the time limit.",
     K.CONNECTION: "Check the provider's base_url, the network and the proxy.",
-    K.MALFORMED_RESPONSE: "Check that base_url speaks the OpenAI chat-completions format; it is asked again.",
+    K.MALFORMED_RESPONSE: "Check that base_url speaks the format of the provider's kind; it is asked again.",
 }
 
 
