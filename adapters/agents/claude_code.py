@@ -3,8 +3,18 @@
 from typing import Any
 
 from adapters.agents.json_lines import JsonLines
-from adapters.agents.values import dumped as as_json
-from adapters.agents.values import excerpt, long_text, mapping, sequence, text_of, title, whole
+from adapters.agents.values import (
+    dumped,
+    excerpt,
+    identifier,
+    long_text,
+    mapping,
+    sequence,
+    session,
+    text_of,
+    title,
+    whole,
+)
 from domain.agents.external import (
     AgentEvent,
     AgentLaunch,
@@ -93,11 +103,11 @@ class ClaudeCodeEvents(JsonLines):
         return [] if isinstance(subtype, str) and subtype in _QUIET_SYSTEM else None
 
     def _session_of(self, event: dict[str, Any]) -> list[AgentEvent]:
-        session = text_of(event.get("session_id"))
-        if not session or session == self._session:
+        found = session(event.get("session_id"))
+        if not found or found == self._session:
             return []
-        self._session = session
-        return [SessionStarted(session_id=session)]
+        self._session = found
+        return [SessionStarted(session_id=found)]
 
     def _assistant(self, event: dict[str, Any]) -> list[AgentEvent]:
         """Texts and tool calls; what it thinks is not kept."""
@@ -107,7 +117,7 @@ class ClaudeCodeEvents(JsonLines):
                 case "text" if text_of(block.get("text")):
                     told.append(Said(text=long_text(block.get("text"))))
                 case "tool_use" | "server_tool_use":
-                    told.append(ToolBegun(call_id=text_of(block.get("id")), title=_title(block)))
+                    told.append(ToolBegun(call_id=identifier(block.get("id")), title=_title(block)))
         if problem := text_of(event.get("error")):
             told.append(ErrorTold(message=problem))
         return told
@@ -115,7 +125,7 @@ class ClaudeCodeEvents(JsonLines):
     def _user(self, event: dict[str, Any]) -> list[AgentEvent]:
         return [
             ToolEnded(
-                call_id=text_of(block.get("tool_use_id")),
+                call_id=identifier(block.get("tool_use_id")),
                 title="",
                 ok=block.get("is_error") is not True,
                 excerpt=excerpt(_joined(block.get("content"))),
@@ -128,7 +138,7 @@ class ClaudeCodeEvents(JsonLines):
 def _title(block: dict[str, Any]) -> str:
     name, arguments = text_of(block.get("name")) or "tool", mapping(block.get("input"))
     main = arguments.get(_MAIN_ARGUMENT.get(name, ""))
-    shown = main if isinstance(main, str) else as_json(arguments) if arguments else ""
+    shown = main if isinstance(main, str) else dumped(arguments) if arguments else ""
     return title(f"{name}: {shown}" if shown else name)
 
 

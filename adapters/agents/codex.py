@@ -4,7 +4,18 @@ import json
 from typing import Any
 
 from adapters.agents.json_lines import JsonLines
-from adapters.agents.values import dumped, excerpt, long_text, mapping, sequence, text_of, title, whole
+from adapters.agents.values import (
+    dumped,
+    excerpt,
+    identifier,
+    long_text,
+    mapping,
+    sequence,
+    session,
+    text_of,
+    title,
+    whole,
+)
 from domain.agents.external import (
     AgentEvent,
     AgentLaunch,
@@ -70,8 +81,8 @@ class CodexEvents(JsonLines):
 
     def read(self, event: dict[str, Any]) -> list[AgentEvent] | None:
         match event.get("type"):
-            case "thread.started" if text_of(event.get("thread_id")):
-                return [SessionStarted(session_id=text_of(event.get("thread_id")))]
+            case "thread.started" if session(event.get("thread_id")):
+                return [SessionStarted(session_id=session(event.get("thread_id")))]
             case "item.started":
                 return self._item(mapping(event.get("item")), ended=False)
             case "item.completed":
@@ -101,7 +112,7 @@ class CodexEvents(JsonLines):
         shown = _title(kind, item)
         if shown is None:
             return None
-        call_id = text_of(item.get("id"))
+        call_id = identifier(item.get("id"))
         if not ended:
             return [ToolBegun(call_id=call_id, title=shown)]
         code = item.get("exit_code")

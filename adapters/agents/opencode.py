@@ -4,7 +4,17 @@ import json
 from typing import Any
 
 from adapters.agents.json_lines import JsonLines
-from adapters.agents.values import dumped, excerpt, long_text, mapping, text_of, title, whole
+from adapters.agents.values import (
+    dumped,
+    excerpt,
+    identifier,
+    long_text,
+    mapping,
+    session,
+    text_of,
+    title,
+    whole,
+)
 from domain.agents.external import (
     AgentEvent,
     AgentLaunch,
@@ -99,11 +109,11 @@ class OpencodeEvents(JsonLines):
         return None
 
     def _session_of(self, event: dict[str, Any]) -> list[AgentEvent]:
-        session = text_of(event.get("sessionID"))
-        if not session or session == self._session:
+        found = session(event.get("sessionID"))
+        if not found or found == self._session:
             return []
-        self._session = session
-        return [SessionStarted(session_id=session)]
+        self._session = found
+        return [SessionStarted(session_id=found)]
 
     def _step(self, part: dict[str, Any]) -> list[AgentEvent]:
         """Usage is claimed step by step; it is told as the sum so far."""
@@ -133,7 +143,7 @@ def _tool(part: dict[str, Any]) -> ToolEnded:
     code = mapping(state.get("metadata")).get("exit")
     code = code if isinstance(code, int) and not isinstance(code, bool) else None
     return ToolEnded(
-        call_id=text_of(part.get("callID")) or text_of(part.get("id")),
+        call_id=identifier(part.get("callID")) or identifier(part.get("id")),
         title=title(f"{name}: {shown}" if shown else name),
         ok=state.get("status") != "error" and code in (None, 0),
         excerpt=excerpt(state.get("error") or state.get("output")),

@@ -1,10 +1,13 @@
 """Foreign values -> text that is bounded and safe to store. Nothing here raises, whatever the value is."""
 
 import json
+import re
 from typing import Any
 
 from adapters.sandbox.cleaning import Cleaner
 from domain.agents.external import TEXT_LIMIT, TITLE_LIMIT, TOOL_EXCERPT_LIMIT
+
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
 def clean(text: str) -> str:
@@ -15,6 +18,16 @@ def clean(text: str) -> str:
 def text_of(value: object) -> str:
     """A string; else "" ."""
     return clean(value) if isinstance(value, str) else ""
+
+
+def identifier(value: object) -> str:
+    """Of a call, bounded."""
+    return text_of(value)[:200]
+
+
+def session(value: object) -> str:
+    """An id that may go onto a command line; else "" ."""
+    return value if isinstance(value, str) and _SESSION.fullmatch(value) else ""
 
 
 def long_text(value: object) -> str:
