@@ -8,14 +8,14 @@ import os
 import signal
 from pathlib import Path
 
-from domain.failpoints import Failpoints, NoFailpoints, Point
+from domain.failpoints import AgentPoint, Failpoints, NoFailpoints, Point
 
 
 class FolderFailpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def hit(self, point: Point) -> None:
+    def hit(self, point: Point | AgentPoint) -> None:
         self._count(f"{point}.hits")
         armed = self._folder / f"{point}.arm"
         taken = self._folder / f"{point}.taken.{os.getpid()}"

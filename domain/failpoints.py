@@ -28,10 +28,21 @@ class Point(StrEnum):
     """Between Temporal's word and the relay's own commit."""
 
 
+class AgentPoint(StrEnum):
+    """Steps of a turn of an agent phase."""
+
+    AFTER_OPENING = "agent.after_opening"
+    AFTER_TOOL = "agent.after_tool"
+    """Between a tool's effect and its word in the record."""
+    AFTER_PACK = "agent.after_pack"
+    """The pack of a tree is stored; its turn is not recorded."""
+    AFTER_CHECKPOINT = "agent.after_checkpoint"
+
+
 class Failpoints(Protocol):
-    def hit(self, point: Point) -> None: ...
+    def hit(self, point: Point | AgentPoint) -> None: ...
 
 
 class NoFailpoints:
-    def hit(self, point: Point) -> None:
+    def hit(self, point: Point | AgentPoint) -> None:
         return None

@@ -27,19 +27,9 @@ class Asking:
 
     async def ask(self, context: PhaseContext, spec: Prompted, *, json_schema: dict[str, object] | None) -> Asked:
         model = model_for(context, spec, await self._calls.default_model(context.key.org_id, spec.role))
-        limits = run_limits(context.run.pipeline.limits, context.run.settings.limits)
         answered = await context.stop.race(
             self._calls.call(
-                CallScope(
-                    org_id=context.key.org_id,
-                    run_id=context.run.run_id,
-                    execution_id=context.lease.execution_id,
-                    attempt_id=context.lease.attempt_id,
-                    step_key="call#1",
-                    title=f"{spec.role}: {model}",
-                    run_tokens=limits.tokens,
-                    run_usd=limits.cost_usd,
-                ),
+                call_scope(context, "call#1", f"{spec.role}: {model}"),
                 model,
                 messages=await self._prompting.messages(context, spec),
                 role=spec.role,
@@ -69,6 +59,21 @@ class Asking:
         body = text.encode()
         digest = await self._artifacts.put(context.key.org_id, body)
         return (ArtifactRef(sha256=digest, size_bytes=len(body), name="reply"),)
+
+
+def call_scope(context: PhaseContext, step_key: str, title: str) -> CallScope:
+    """For whom a call of this execution is made, under the run's own limits."""
+    limits = run_limits(context.run.pipeline.limits, context.run.settings.limits)
+    return CallScope(
+        org_id=context.key.org_id,
+        run_id=context.run.run_id,
+        execution_id=context.lease.execution_id,
+        attempt_id=context.lease.attempt_id,
+        step_key=step_key,
+        title=title,
+        run_tokens=limits.tokens,
+        run_usd=limits.cost_usd,
+    )
 
 
 def usage_of(answered: AnsweredCall) -> Usage:

@@ -30,6 +30,12 @@ class LiveOutput:
         """Number and text of the chunk that was not sent."""
         return (self._sequence + 1, self._unsent) if self._unsent else (0, "")
 
+    def sent(self, sequence: int, text: str) -> None:
+        """The chunk of this number went out with something else: a checkpoint's transaction."""
+        if sequence == self._sequence + 1:
+            self._sequence = sequence
+            self._unsent = self._unsent.removeprefix(text)
+
     async def say(self, text: str) -> None:
         self._unsent += text
         if not self._unsent:

@@ -38,6 +38,8 @@ class Segment(Frozen):
     """What is said to the model beside the results, when its reply was badly formed."""
     whole: bool = True
     """The turn has no more calls to carry out."""
+    finished: str | None = None
+    """The agent says that its work is done; the text is its summary of it."""
     through: int = 0
     summary: str = ""
     """Empty: the turns were dropped, and only a mark stands for them."""
@@ -65,6 +67,12 @@ class Conversation(Frozen):
     """How many there are: the number of the next one."""
     tree: str
     seconds: float = 0.0
+    finished: str | None = None
+
+    @property
+    def next_turn(self) -> int:
+        """Number of the next model call."""
+        return self.turns[-1].number + 1 if self.turns else 1
 
     @property
     def open_turn(self) -> Turn | None:
@@ -92,6 +100,7 @@ class Conversation(Frozen):
                 update |= {"through": segment.through, "summary": segment.summary}
             case SegmentKind.RESULTS:
                 update["turns"] = (*self.turns[:-1], _with_results(self.turns, segment))
+                update["finished"] = segment.finished
         return self.model_copy(update=update)
 
 

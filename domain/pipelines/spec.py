@@ -97,6 +97,8 @@ class AgentPhase(_Prompted):
     """Tools that reach outside of the worktree: never repeated by themselves when they may have happened."""
     command_seconds: float = Field(default=120, gt=0, le=3600)
     """Longest time of one command that the agent runs."""
+    context_tokens: int | None = Field(default=None, ge=4_000)
+    """The model's context window, where it is unknown or only part of it is to be used."""
 
 
 class CommandPhase(_Phase):
