@@ -25,6 +25,7 @@ from activities.runs.setup import WorkspaceSetup
 from activities.runs.telemetry import PhaseTelemetry
 from activities.runs.ticker import LeaseTicker
 from activities.runs.worktrees import Worktrees
+from adapters.agent_tools.files import GitWorktreeFiles
 from adapters.artifacts.store import ObjectArtifactStore
 from adapters.failpoints import failpoints
 from adapters.providers.prices import GenaiPrices
@@ -32,6 +33,7 @@ from adapters.providers.registry import open_providers
 from adapters.sandbox.guarded import GuardedSandbox
 from adapters.secrets.redactor import SecretRedactor
 from adapters.secrets.references import SecretResolver
+from adapters.store.agents import PostgresAgentRecord
 from adapters.store.calls import PostgresCallLedger
 from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import Database, open_database
@@ -45,10 +47,12 @@ from adapters.store.workers import PostgresWorkers
 from adapters.telemetry.metrics import WorkerMetrics
 from adapters.telemetry.run_spans import RunSpans
 from adapters.temporal.reconciler import EQUAL_FAILURES, QUIET_SECONDS, Reconciler
+from adapters.workspace.calls import GitCalls
 from adapters.workspace.workspaces import GitWorkspaces
 from domain.pipelines.spec import PhaseKind
 from domain.runs.ids import TASK_QUEUE
 from pipelines.prompts import Prompts
+from worker.agents import agent_phases
 from worker.life import SignsOfLife
 from worker.settings import WorkerSettings
 from worker.shipped import ShippedPipelines
@@ -131,7 +135,9 @@ async def compose(
             failpoints=points,
         )
         prompts = Prompts()
-        asking = Asking(calls=calls, prompting=Prompting(workspaces=workspaces, prompts=prompts), artifacts=artifacts)
+        prompting = Prompting(workspaces=workspaces, prompts=prompts)
+        asking = Asking(calls=calls, prompting=prompting, artifacts=artifacts)
+        setup = WorkspaceSetup(sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces, redactor=redactor)
         ticker = LeaseTicker(phase_ledger)
         phases = Phases(
             ledger=phase_ledger,
@@ -144,13 +150,29 @@ async def compose(
                     sandbox=sandbox,
                     ledger=phase_ledger,
                     artifacts=artifacts,
-                    setup=WorkspaceSetup(
-                        sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces, redactor=redactor
-                    ),
+                    setup=setup,
                     redactor=redactor,
                 ),
+                PhaseKind.AGENT: agent_phases(
+                    calls=calls,
+                    prompting=prompting,
+                    ledger=phase_ledger,
+                    record=PostgresAgentRecord(database, notifier.mark),
+                    artifacts=artifacts,
+                    trees=trees,
+                    workspaces=workspaces,
+                    files=GitWorktreeFiles(GitCalls(settings.state_dir / "workspaces")),
+                    sandbox=sandbox,
+                    setup=setup,
+                    redactor=redactor,
+                    failpoints=points,
+                ),
                 PhaseKind.GIT: GitExecutor(
-                    workspaces=workspaces, ledger=phase_ledger, prompts=prompts, failpoints=points
+                    workspaces=workspaces,
+                    trees=trees,
+                    ledger=phase_ledger,
+                    prompts=prompts,
+                    failpoints=points,
                 ),
             },
             ticker=ticker,

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from adapters.workspace import failures
 from adapters.workspace.git import IDENTITY, NETWORK_SECONDS, Git, Output, served_by
 from adapters.workspace.layout import RunPlace
+from adapters.workspace.target import look_at_target, upload_pack
 from adapters.workspace.trees import diff_stat
 from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind
@@ -45,6 +47,7 @@ def commit(
     trailers: Mapping[str, str],
     branch: str,
     base_commit: str,
+    made_at: datetime | None = None,
 ) -> CommitFacts | None:
     """The tree as a commit on the branch, over its tip or the base; None when that has this tree already.
 
@@ -63,7 +66,11 @@ def commit(
         return None
     text = message.strip() or "Change"
     text = f"{text}\n\n" + "\n".join(lines) + "\n" if lines else f"{text}\n"
-    sha = git.with_env(_identity()).run("commit-tree", tree, "-p", parent, stdin=text.encode(errors="replace")).text
+    sha = (
+        git.with_env(_identity(made_at))
+        .run("commit-tree", tree, "-p", parent, stdin=text.encode(errors="replace"))
+        .text
+    )
     git.run("update-ref", ref, sha, tip or "0" * len(sha))
     return _facts(git, _Commit(sha, tree, text))
 
@@ -90,11 +97,19 @@ def deliver(
         )
     target = repo_path if remote == ORIGIN else remote
     git, service = _connection(git, target, remote_env)
-    there = _look_up(git, target, ref, service)
-    if there == tip:
-        return DeliverResult(branch=branch, commit=tip, already_there=True)
-    if there is not None and there not in {found.sha for found in _commits(git, tip, place.base_ref)}:
-        raise _foreign(branch, target, there)
+    seen = _look_up(git, target, ref, service)
+    there = seen.branch
+    if there != tip:
+        if there is not None and there not in {found.sha for found in _commits(git, tip, place.base_ref)}:
+            raise _foreign(branch, target, there)
+        _push(git, target, branch, tip, there, service)
+    moved = look_at_target(git, place, target=target, service=service, head=seen.head, name=seen.head_branch, tip=tip)
+    return DeliverResult(branch=branch, commit=tip, already_there=there == tip, moved=moved)
+
+
+def _push(git: Git, target: str, branch: str, tip: str, there: str | None, service: str | None) -> None:
+    """Only from what the look-up saw. Raises PhaseFailure."""
+    ref = f"refs/heads/{branch}"
     pushed = git.try_run(
         "push",
         "--quiet",
@@ -109,16 +124,18 @@ def deliver(
         timeout_seconds=NETWORK_SECONDS,
     )
     if pushed.code == 0:
-        return DeliverResult(branch=branch, commit=tip, already_there=False)
-    now = _look_up(git, target, ref, service)
+        return
+    now = _look_up(git, target, ref, service).branch
     if now not in (None, there):
         raise _foreign(branch, target, now or "")
     raise _remote_failure("push", target, pushed)
 
 
-def _identity() -> dict[str, str]:
+def _identity(made_at: datetime | None) -> dict[str, str]:
     name, _, address = IDENTITY.rstrip(">").partition(" <")
+    date = f"@{int(made_at.timestamp())} +0000" if made_at is not None else None
     return {
+        **({"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date is not None else {}),
         "GIT_AUTHOR_NAME": name,
         "GIT_AUTHOR_EMAIL": address,
         "GIT_COMMITTER_NAME": name,
@@ -171,23 +188,37 @@ def _connection(git: Git, target: str, remote_env: Mapping[str, str]) -> tuple[G
             raise failures.failure(
                 ErrorKind.WORKSPACE,
                 f"The repository {target} is not there any more",
-                hint="Put it back, then retry the phase; the branch is kept in the workspace's clone.",
+                hint="Put it back, then retry the phase; or take the commits from the phase's artifact branch.bundle "
+                "(`git fetch branch.bundle BRANCH`).",
             )
         return git, served_by(git.binary, "receive-pack")
     ours = {"GIT_ALLOW_PROTOCOL": "file:https:http:ssh:git", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
     return git.with_env({**remote_env, **ours}), None
 
 
-def _look_up(git: Git, target: str, ref: str, service: str | None) -> str | None:
-    upload = [f"--upload-pack={service.removesuffix('receive-pack')}upload-pack"] if service else []
-    said = git.try_run("ls-remote", "--quiet", *upload, "--", target, ref, timeout_seconds=NETWORK_SECONDS)
+@dataclass(frozen=True)
+class _Seen:
+    """What a repository has, as one look-up told it."""
+
+    branch: str | None
+    head: str | None
+    head_branch: str | None
+
+
+def _look_up(git: Git, target: str, ref: str, service: str | None) -> _Seen:
+    asked = [*upload_pack(service), "--symref", "--", target, ref, "HEAD"]
+    said = git.try_run("ls-remote", "--quiet", *asked, timeout_seconds=NETWORK_SECONDS)
     if said.code != 0:
         raise _remote_failure("ls-remote", target, said)
+    found: dict[str, str] = {}
+    head_branch = None
     for line in said.text.splitlines():
-        sha, _, name = line.partition("\t")
-        if name == ref:
-            return sha
-    return None
+        value, _, name = line.partition("\t")
+        if value.startswith("ref: "):
+            head_branch = value.removeprefix("ref: refs/heads/") if name == "HEAD" else head_branch
+        else:
+            found[name] = value
+    return _Seen(branch=found.get(ref), head=found.get("HEAD"), head_branch=head_branch)
 
 
 def _foreign(branch: str, target: str, there: str) -> PhaseFailure:

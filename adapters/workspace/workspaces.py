@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -125,6 +126,7 @@ class GitWorkspaces:
         trailers: Mapping[str, str],
         branch: str,
         base_commit: str,
+        made_at: datetime | None = None,
     ) -> CommitFacts | None:
         def commit(git: Git, place: RunPlace) -> CommitFacts | None:
             with runs.locked(git, place) as held:
@@ -137,6 +139,7 @@ class GitWorkspaces:
                     trailers=trailers,
                     branch=branch,
                     base_commit=base_commit,
+                    made_at=made_at,
                 )
 
         return await self._calls.call(commit, self._layout.run(workspace_id, run_id))

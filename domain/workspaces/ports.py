@@ -1,6 +1,7 @@
 """The port of git workspaces: a bare clone per workspace, a worktree per run (DESIGN 5.5)."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -27,11 +28,41 @@ class DiffStat(Frozen):
     deletions: int | None
 
 
+class MovedBase(Frozen):
+    """HEAD of the repository that was delivered to is no longer the commit that the run started from."""
+
+    head: str
+    branch: str | None = None
+    """None: detached there, or not told."""
+    commits: int | None = None
+    """Of HEAD over the base. None: HEAD does not contain the base (another branch, or rewritten), or it is unknown."""
+    conflicts: tuple[str, ...] | None = None
+    """Files that a merge of the two would leave in conflict. None: unknown."""
+
+    @property
+    def line(self) -> str:
+        """For people: what moved, by how much, and whether it merges."""
+        where = f"{self.branch or 'HEAD'} there is at {self.head[:12]}"
+        if self.commits is None:
+            moved = f"{where}, which does not contain the commit that the run started from (or it could not be seen)"
+        else:
+            moved = f"{where}, {self.commits} commit{'' if self.commits == 1 else 's'} past the run's base"
+        if self.conflicts is None:
+            return f"{moved}."
+        if not self.conflicts:
+            return f"{moved}; the branch merges without conflict."
+        files = ", ".join(self.conflicts[:5]) + (
+            f" and {len(self.conflicts) - 5} more" if len(self.conflicts) > 5 else ""
+        )
+        return f"{moved}; a merge has conflicts in {files}: merge or rebase by hand, or start the run again from there."
+
+
 class DeliverResult(Frozen):
     branch: str
     commit: str
     already_there: bool
     """True: the look-up before the push found it delivered."""
+    moved: MovedBase | None = None
 
 
 class WorkspaceLock(Protocol):
@@ -105,15 +136,18 @@ class Workspaces(Protocol):
         trailers: Mapping[str, str],
         branch: str,
         base_commit: str,
+        made_at: datetime | None = None,
     ) -> CommitFacts | None:
         """The tree as one commit on the run's branch. Looks for a commit with the same trailers first (idempotent).
-        None when the tree equals its parent's."""
+        None when the tree equals its parent's. With `made_at` (the same for each try) every worker makes the same
+        commit."""
         ...
 
     async def deliver(
         self, workspace_id: UUID, run_id: UUID, *, branch: str, remote: str, repo_path: str
     ) -> DeliverResult:
-        """Pushes the run's branch (remote `origin`: the user's repository) after a look-up; never forces."""
+        """Pushes the run's branch (remote `origin`: the user's repository) after a look-up; never forces. Says when
+        HEAD there has moved since the run's base."""
         ...
 
     async def reclaim(self, workspace_id: UUID, run_id: UUID) -> bool:

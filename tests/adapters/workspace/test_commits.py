@@ -1,6 +1,7 @@
 """One commit per tree on the run's branch, found again after a crash; delivered once, never over foreign work."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from adapters.workspace import GitWorkspaces
 from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind
 from domain.runs.ports import CommitFacts
-from domain.workspaces.ports import DeliverResult
+from domain.workspaces.ports import DeliverResult, MovedBase
 from tests.adapters.workspace.conftest import Run, UserRepo, git
 
 BRANCH = "millwright/0123456789ab"
@@ -163,3 +164,70 @@ async def test_runs_of_one_workspace_side_by_side(workspaces: GitWorkspaces, use
     assert len(set(delivered)) == 8
     assert len(user_repo.git("branch", "--list", "millwright/*").splitlines()) == 8
     assert git(runs[0].clone, "fsck", "--no-dangling") == ""
+
+
+async def test_the_same_commit_is_made_by_every_worker(run: Run, tmp_path: Path) -> None:
+    """So a push that a killed worker did is found to be done by the next one, wherever that runs."""
+    elsewhere = GitWorkspaces(tmp_path / "elsewhere")
+    try:
+        other = await Run(elsewhere, run.repo, run.workspace_id, run.run_id, run.base).prepare()
+        made_at = datetime(2026, 1, 2, 3, 4, 5, 600_000, UTC)
+        made = [
+            await each.workspaces.commit(
+                *each.ids,
+                tree=await change(each),
+                message="Mend",
+                trailers={"Millwright-Run": "1"},
+                branch=BRANCH,
+                base_commit=each.base,
+                made_at=made_at,
+            )
+            for each in (run, other)
+        ]
+        assert made[0] == made[1]
+        assert not (await deliver(run)).already_there
+        assert (await deliver(other)).already_there
+    finally:
+        elsewhere.close()
+
+
+async def test_a_base_that_moved_is_told_and_left(run: Run) -> None:
+    await commit(run, await change(run))
+    run.repo.commit({"other.txt": "x\n"})
+    head = run.repo.commit({"other.txt": "y\n"})
+    moved = (await deliver(run)).moved
+    assert moved == MovedBase(head=head, branch="main", commits=2, conflicts=())
+    assert "2 commits past the run's base; the branch merges without conflict" in moved.line
+    assert run.repo.head == head
+    run.repo.git("merge", "-q", BRANCH)  # and so it does
+    assert (await deliver(run)).moved is None
+
+
+async def test_conflicts_with_a_base_that_moved_are_named(run: Run) -> None:
+    await commit(run, await change(run))
+    run.repo.commit({"src/calc.py": "def add(a, b):\n    return b + a\n", "fine.txt": "x"})
+    moved = (await deliver(run)).moved
+    assert moved is not None
+    assert (moved.commits, moved.conflicts) == (1, ("src/calc.py",))
+    assert "conflicts in src/calc.py" in moved.line
+
+
+async def test_a_base_that_was_rewritten_is_told(run: Run) -> None:
+    await commit(run, await change(run))
+    run.repo.git("commit", "-q", "--amend", "-m", "rewritten")
+    result = await deliver(run)
+    assert result.moved is not None and result.moved.commits is None
+    assert "does not contain" in result.moved.line
+    assert run.repo.git("rev-parse", BRANCH) == result.commit
+
+
+async def test_another_remote_says_so_as_well(run: Run, tmp_path: Path) -> None:
+    await commit(run, await change(run))
+    git(tmp_path, "clone", "-q", "--bare", str(run.repo.path), "other.git")
+    there = UserRepo(tmp_path / "work")
+    git(tmp_path, "clone", "-q", str(tmp_path / "other.git"), "work")
+    head = there.commit({"theirs.txt": "x"})
+    there.git("push", "-q", "origin", "main")
+    assert (await deliver(run, remote=str(tmp_path / "other.git"))).moved == MovedBase(
+        head=head, branch="main", commits=1, conflicts=()
+    )
