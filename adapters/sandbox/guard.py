@@ -125,10 +125,10 @@ def _kill_group(group: int | None, number: int) -> None:
 class Guard:
     """The process that starts the command, listens to the worker, and ends the tree."""
 
-    def __init__(self, request: dict[str, Any], control: int, output: int, reports: Reports) -> None:
+    def __init__(self, request: dict[str, Any], control: int, streams: launch.Streams, reports: Reports) -> None:
         self._request = request
         self._control = control
-        self._output = output
+        self._streams = streams
         self._reports = reports
         self._statuses: dict[int, int] = {}
         self._stop: str | None = None
@@ -177,8 +177,8 @@ class Guard:
                 self._reports.send("refused", refusal)
                 return
         began = time.monotonic()
-        started = launch.start(self._request, self._output)
-        os.close(self._output)
+        started = launch.start(self._request, self._streams)
+        self._streams.close()
         if isinstance(started, str):
             _reap(self._statuses)
             self._reports.send("refused", started)
@@ -249,12 +249,13 @@ def _watch_over(guard: int, reports: Reports) -> None:
 
 
 def main() -> None:
-    """Entry point; argv[1] is the descriptor of the output pipe."""
+    """Entry point; the arguments are descriptors: of the output pipe, or of those of error, input and output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    output = int(sys.argv[1])
-    launch.close_others(output)
-    os.set_inheritable(output, False)
+    streams = launch.Streams([int(word) for word in sys.argv[1:]])
+    launch.close_others(*streams.numbers)
+    for number in streams.numbers:
+        os.set_inheritable(number, False)
     control, report = os.dup(0), os.dup(1)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
@@ -270,10 +271,10 @@ def main() -> None:
         launch.prctl(launch.PR_SET_PDEATHSIG, signal.SIGTERM)
         launch.prctl(launch.PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() == watcher:
-            Guard(request, control, output, reports).run(lock)
+            Guard(request, control, streams, reports).run(lock)
         os._exit(0)
     os.close(control)
-    os.close(output)
+    streams.close()
     _watch_over(guard, reports)
     if lock is not None:
         worktree_lock.leave(lock, watcher)

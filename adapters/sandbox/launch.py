@@ -71,7 +71,28 @@ def close_others(*kept: int) -> None:
     os.closerange(last + 1, _HIGHEST_DESCRIPTOR)
 
 
-def _become_command(request: dict[str, Any], output: int, guard: int, trouble: int) -> NoReturn:
+class Streams:
+    """Descriptors of the command's standard streams: one for output and error with an empty input, or all three."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+
+    def connect(self) -> None:
+        """In the command."""
+        if len(self.numbers) == 1:
+            given, output = os.open("/dev/null", os.O_RDWR), self.numbers[0]
+        else:
+            given, output = self.numbers[1:]
+        os.dup2(given, 0)
+        os.dup2(output, 1)
+        os.dup2(self.numbers[0], 2)
+
+    def close(self) -> None:
+        for number in self.numbers:
+            os.close(number)
+
+
+def _become_command(request: dict[str, Any], streams: Streams, guard: int, trouble: int) -> NoReturn:
     """In the forked child: session, limits, descriptors, then exec. `trouble` closes with the exec."""
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -94,10 +115,7 @@ def _become_command(request: dict[str, Any], output: int, guard: int, trouble: i
         if os.geteuid() == 0:
             _drop_capabilities()
     os.chdir(request["cwd"])
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    streams.connect()
     close_others(trouble)
     argv = [*request["wrapper"], *request["argv"]]
     os.execvpe(argv[0], argv, request["env"])
@@ -109,7 +127,7 @@ def _executable(argv0: str, path: str, cwd: str) -> bool:
     return any(os.access(f"{folder}/{argv0}", os.X_OK) for folder in path.split(":") if folder)
 
 
-def start(request: dict[str, Any], output: int) -> int | str:
+def start(request: dict[str, Any], streams: Streams) -> int | str:
     """The command's pid, or why it could not be started."""
     if not os.path.isdir(request["cwd"]):
         return f"the folder {request['cwd']} does not exist"
@@ -122,7 +140,7 @@ def start(request: dict[str, Any], output: int) -> int | str:
     pid = os.fork()
     if pid == 0:
         try:
-            _become_command(request, output, guard, trouble_out)
+            _become_command(request, streams, guard, trouble_out)
         except BaseException as error:  # noqa: BLE001 - it is told to the guard, and this process ends
             os.write(trouble_out, f"{type(error).__name__}: {error}".encode()[:4000])
             os._exit(127)

@@ -27,7 +27,9 @@ class GuardProcess:
     """One guard and its command. After `listen` has returned, no process of the tree lives."""
 
     def __init__(self, mark: str, on_data: Callable[[bytes], None], on_cpu: Callable[[float], None]) -> None:
-        self._mark = mark
+        self.decided = asyncio.Event()
+        """Set when the command runs, or never will."""
+        self.mark = mark
         self._on_data = on_data
         self._on_cpu = on_cpu
         self._process: asyncio.subprocess.Process | None = None
@@ -41,8 +43,9 @@ class GuardProcess:
         self.lost: str | None = None
         """Guard or watcher were killed, or said nothing; the tree was ended all the same."""
 
-    async def start(self, request: Mapping[str, Any]) -> None:
-        """Raises OSError when not even the guard can be started."""
+    async def start(self, request: Mapping[str, Any], pipes: tuple[int, ...] = ()) -> None:
+        """`pipes`: standard input and output of the command, where it has them apart; they stay the caller's. Raises
+        OSError when not even the guard can be started."""
         self._output, command_side = os.pipe()
         try:
             if _F_SETPIPE_SZ is not None:
@@ -50,9 +53,9 @@ class GuardProcess:
                     fcntl.fcntl(self._output, _F_SETPIPE_SZ, READ_BYTES)
             os.set_blocking(self._output, False)
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", "-c", _START, str(command_side),
+                sys.executable, "-I", "-S", "-c", _START, *map(str, (command_side, *pipes)),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                pass_fds=(command_side,), env={}, cwd="/", start_new_session=True,
+                pass_fds=(command_side, *pipes), env={}, cwd="/", start_new_session=True,
             )  # fmt: skip
         except BaseException:
             os.close(self._output)
@@ -105,15 +108,17 @@ class GuardProcess:
         if self.end is None and self.refused is None and self.lost is None:
             self.lost = f"guard and watcher ended without an account (exit code {code}) {trouble}".strip()
         if self.lost is not None:
-            await asyncio.to_thread(proctree.end_marked, self._mark, self.command_pid)
+            await asyncio.to_thread(proctree.end_marked, self.mark, self.command_pid)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._output_closed.wait(), DRAIN_SECONDS)
         self._close_output()
+        self.decided.set()
 
     def _take(self, word: str, value: Any) -> None:
         match word:
             case "started":
                 self.command_pid = value
+                self.decided.set()
             case "cpu":
                 self._on_cpu(value)
             case "refused":

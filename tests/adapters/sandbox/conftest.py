@@ -35,6 +35,9 @@ class PlainRedactor:
     def redact(self, text: str) -> str:
         return text
 
+    def redact_known(self, text: str) -> str:
+        return text
+
     def stream(self) -> StreamRedactor:
         return PlainStream()
 
