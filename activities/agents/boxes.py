@@ -10,7 +10,7 @@ from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.words import Effect
 
 TITLE_CHARACTERS = 200
-_SAYS_MOST = ("path", "command", "pattern")
+_SAYS_MOST = ("path", "command", "pattern", "summary")
 """The argument that a title shows."""
 
 
