@@ -25,6 +25,9 @@ class ProviderSettings(Frozen):
     base_url: str | None = None
     credential: str | None = None
     """`env:NAME` or `file:PATH`; None where the endpoint needs none."""
+    speaks_responses: bool | None = None
+    """Whether an `openai_compatible` endpoint has the responses API, for agents behind the gateway; None: OpenAI
+    itself has, others have not."""
     enabled: bool = True
     allowed_models: tuple[str, ...] = ("*",)
     denied_models: tuple[str, ...] = ()
