@@ -4,7 +4,7 @@ import json
 import math
 
 from adapters.gateway.sse import event
-from domain.gateway.wire import WireFailure, WireFormat
+from domain.gateway.wire import WireFormat, WireResponse
 from domain.runs.failure import ErrorKind as K
 from domain.runs.failure import PhaseError
 
@@ -53,13 +53,13 @@ _AGAIN = frozenset({K.RATE_LIMITED, K.OVERLOADED, K.STORAGE, K.TIMEOUT, K.CONNEC
 """A client that asks again may be answered; for every other kind it is told not to (`x-should-retry`)."""
 
 
-def failure(format: WireFormat, error: PhaseError) -> WireFailure:
+def failure(format: WireFormat, error: PhaseError) -> WireResponse:
     """The response that stands for a refusal, for a client of this format."""
     headers = [("content-type", "application/json"), ("x-should-retry", str(error.kind in _AGAIN).lower())]
     if error.retry_after_seconds is not None:
         headers.append(("retry-after", str(math.ceil(error.retry_after_seconds))))
     status = (_ANTHROPIC if format is WireFormat.ANTHROPIC_MESSAGES else _OPENAI).get(error.kind, (500,))[0]
-    return WireFailure(status=status, headers=tuple(headers), body=json.dumps(_object(format, error)).encode())
+    return WireResponse(status=status, headers=tuple(headers), body=json.dumps(_object(format, error)).encode())
 
 
 def failure_event(format: WireFormat, error: PhaseError) -> bytes:

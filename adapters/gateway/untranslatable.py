@@ -36,3 +36,9 @@ class Refusals:
                     "choose a model whose provider speaks the agent's own format.",
                 )
             )
+
+
+def invalid_request(message: str) -> CallRefused:
+    return CallRefused(
+        PhaseError(kind=ErrorKind.INVALID_REQUEST, message=message, hint="This is a fault of the agent's client.")
+    )

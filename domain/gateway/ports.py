@@ -56,20 +56,25 @@ class GatewayGrant(Frozen):
     max_usd: Decimal | None = None
 
 
-class GatewayAccess(Frozen):
-    """What a client is told. It may name a model `provider:model`, by what follows the colon, or GRANTED_MODEL."""
+class GatewayAddress(Frozen):
+    """Where the gateway of this process is reached."""
 
     base_url_openai: str
     """Ends in `/v1`: clients add `/chat/completions`, `/responses`, `/models`."""
     base_url_anthropic: str
     """Clients add `/v1/messages`, `/v1/messages/count_tokens`, `/v1/models`."""
-    token: str
-    """As `Authorization: Bearer` or `x-api-key`; worthless when the grant ends."""
     socket: Path | None = None
     """Unix socket of the same server, for commands in a network namespace of their own (Command.sockets)."""
     forwarder: tuple[str, ...] = ()
     """Put before the command's argv there: listens on the port of the addresses above, so that they hold inside
     as well, hands every connection to `socket`, and becomes the command."""
+
+
+class GatewayAccess(GatewayAddress):
+    """What a client is told. It may name a model `provider:model`, by what follows the colon, or GRANTED_MODEL."""
+
+    token: str
+    """As `Authorization: Bearer` or `x-api-key`; worthless when the grant ends."""
 
 
 class GatewayPort(Protocol):

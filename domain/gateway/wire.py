@@ -33,8 +33,8 @@ class WireRequest(Frozen):
     """As the client limits it; None: it does not."""
 
 
-class WireFailure(Frozen):
-    """A provider's own error response, ready for a client of the same format."""
+class WireResponse(Frozen):
+    """A whole response, ready for the client."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -60,7 +60,7 @@ class WireAnswer(Protocol):
         """A whole response that goes out when the call is in the record."""
         ...
 
-    def failed(self, failure: WireFailure) -> None:
+    def failed(self, failure: WireResponse) -> None:
         """What the client gets when the call fails and nothing has gone out yet."""
         ...
 
