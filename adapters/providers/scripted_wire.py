@@ -1,24 +1,24 @@
 """A script in OpenAI's wire format: an ASGI application with `/v1/chat/completions` and `/v1/models`.
 
-Role and turn come from the headers that our adapter sends; without them the role is what follows `@` in the model's
-name, and the turn counts the calls of that role since the server started.
+Role, turn and iteration come from the headers that our adapter sends. Without them the role is what follows `@` in the
+model's name, the turn counts the calls of that role since the server started, and the iteration is the first.
 """
 
 import asyncio
 import json
-import time
 from collections import Counter
-from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
-from adapters.providers.openai_compatible import ROLE_HEADER, TURN_HEADER
-from adapters.providers.script import ANY, ScriptedReply
+from adapters.providers.openai_compatible import ITERATION_HEADER, ROLE_HEADER, TURN_HEADER
+from adapters.providers.script import ANY
 from adapters.providers.scripted import Scripts, scripted_failure
-from domain.models.messages import CallRefused, TokenUsage
+from adapters.providers.scripted_answer import WireReply
+from domain.models.messages import CallRefused
 from domain.runs.failure import ErrorKind, PhaseError
 
+_EVENT_STREAM = "text/event-stream"
 _STATUS: dict[ErrorKind, tuple[int, str]] = {
     ErrorKind.RATE_LIMITED: (429, "rate_limit_exceeded"),
     ErrorKind.QUOTA_EXHAUSTED: (429, "insufficient_quota"),
@@ -55,61 +55,49 @@ class ScriptedWire:
     async def complete(self, request: Request) -> Response:
         try:
             body = await request.json()
-            name, role, turn = self._asked(request, body)
-            script, reply = self._scripts.reply(name, role, turn, 1)
+            name, role, turn, iteration = self._asked(request, body)
+            script, reply = self._scripts.reply(name, role, turn, iteration)
+            streams = bool(body.get("stream"))
             if reply.delay_seconds:
                 await asyncio.sleep(reply.delay_seconds)
             if reply.error is not None:
-                return _failure(scripted_failure(name, reply.error))
-            usage = (reply.usage or script.usage).as_usage()
-            return JSONResponse(_completion(script.model_answered or str(body["model"]), reply, usage))
+                return _failure(scripted_failure(name, reply.error), streams)
+            answer = WireReply(
+                model=script.model_answered or str(body["model"]),
+                text=reply.body,
+                tool_calls=reply.calls(turn, iteration),
+                finish=reply.ended,
+                usage=(reply.usage or script.usage).as_usage(),
+            )
+            if not streams:
+                return JSONResponse(answer.whole())
+            options = body.get("stream_options")
+            with_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+            return StreamingResponse(answer.events(with_usage=with_usage), media_type=_EVENT_STREAM)
         except CallRefused as refused:
             return _failure(refused.error)
         except ValueError as error:
             return _failure(PhaseError(kind=ErrorKind.INVALID_REQUEST, message=str(error)))
 
-    def _asked(self, request: Request, body: object) -> tuple[str, str, int]:
+    def _asked(self, request: Request, body: object) -> tuple[str, str, int, int]:
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
             raise ValueError("the request is no JSON object with a `model`")
-        if body.get("stream"):
-            raise ValueError("`stream` is not served by a script; leave it out")
         name, _, suffix = body["model"].partition("@")
         role = request.headers.get(ROLE_HEADER) or suffix or ANY
         turn = request.headers.get(TURN_HEADER)
         if turn is None:
             self._turns[role] += 1
-        return self._only or name, role, self._turns[role] if turn is None else int(turn)
+        counted = self._turns[role] if turn is None else int(turn)
+        return self._only or name, role, counted, int(request.headers.get(ITERATION_HEADER, "1"))
 
 
-def _completion(model: str, reply: ScriptedReply, usage: TokenUsage) -> dict[str, object]:
-    return {
-        "id": f"chatcmpl-{uuid4().hex}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply.body}}],
-        **({} if usage.tokens_in is None or usage.tokens_out is None else {"usage": _usage(usage)}),
-    }
-
-
-def _usage(usage: TokenUsage) -> dict[str, object]:
-    found: dict[str, object] = {
-        "prompt_tokens": usage.tokens_in,
-        "completion_tokens": usage.tokens_out,
-        "total_tokens": (usage.tokens_in or 0) + (usage.tokens_out or 0),
-    }
-    if usage.tokens_cached is not None:
-        found["prompt_tokens_details"] = {"cached_tokens": usage.tokens_cached}
-    if usage.billed_usd is not None:
-        found["cost"] = float(usage.billed_usd)
-    return found
-
-
-def _failure(error: PhaseError) -> Response:
+def _failure(error: PhaseError, streams: bool = False) -> Response:
+    """A stream that breaks or is broken began well: its status is 200."""
+    begun, kind = ('data: {"id": "cut', _EVENT_STREAM) if streams else ('{"id": "cut', "application/json")
     if error.kind is ErrorKind.CONNECTION:
-        return Response('{"id": ', media_type="application/json", headers={"content-length": "1000"})
+        return Response(begun, media_type=kind, headers={"content-length": "1000"})
     if error.kind is ErrorKind.MALFORMED_RESPONSE:
-        return Response('{"id": "cut', media_type="application/json")
+        return Response(begun + ("\n\n" if streams else ""), media_type=kind)
     status, code = _STATUS.get(error.kind, (500, "server_error"))
     headers = {} if error.retry_after_seconds is None else {"retry-after": f"{error.retry_after_seconds:g}"}
     body = {"error": {"message": error.message, "type": code, "param": None, "code": code}}

@@ -4,14 +4,19 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionChunk
 
 from adapters.providers.registry import open_providers
-from domain.models.messages import CallRefused, Message, ModelReply, ModelRequest, Speaker, TokenUsage
+from adapters.providers.scripted import ScriptedProvider
+from domain.models.messages import CallRefused, Message, ModelReply, ModelRequest, Speaker, TokenUsage, ToolSpec
 from domain.models.policy import ProviderKind, ProviderSettings
 from domain.models.ports import ModelProvider
 from domain.runs.failure import ErrorKind
@@ -32,6 +37,19 @@ SERVED = (
     ErrorKind.CONNECTION,
     ErrorKind.MALFORMED_RESPONSE,
 )
+TURNS: list[dict[str, Any]] = [
+    {"tool_calls": [{"name": "read_file", "arguments": {"path": "a.py"}}, {"name": "list_files"}]},
+    {
+        "text": "I write. " * 9,
+        "tool_calls": [{"name": "write_file", "raw": '{"path": "a.py", "te'}],
+        "finish": "length",
+    },
+    {
+        "tool_calls": [{"name": "run", "raw": "not json"}],
+        "usage": {"tokens_in": 5, "tokens_out": 3, "tokens_cached": 1},
+    },
+]
+"""Parallel, truncated and malformed tool calls."""
 SCRIPT = {
     "replies": [
         {"role": "coder", "turn": 1, "text": "one"},
@@ -40,6 +58,13 @@ SCRIPT = {
             "role": "planner",
             "text": "plan",
             "usage": {"tokens_in": 9, "tokens_out": 4, "tokens_cached": 1, "billed_usd": "0.5"},
+        },
+        {"role": "agent", "turns": TURNS},
+        {
+            "role": "agent",
+            "iteration": 2,
+            "turn": 1,
+            "tool_calls": [{"name": "finish", "arguments": {"text": "ü" * 40}}],
         },
         *({"role": kind.value, "error": {"kind": kind.value, "retry_after_seconds": 3}} for kind in SERVED),
     ]
@@ -71,9 +96,15 @@ async def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         yield providers[ProviderKind.OPENAI_COMPATIBLE]
 
 
-async def _call(provider: ModelProvider, base_url: str, role: str, turn: int = 1) -> ModelReply:
+async def _call(provider: ModelProvider, base_url: str, role: str, turn: int = 1, iteration: int = 1) -> ModelReply:
     request = ModelRequest(
-        model="served", messages=(Message(speaker=Speaker.USER, text="go"),), role=role, turn=turn, timeout_seconds=20
+        model="served",
+        messages=(Message(speaker=Speaker.USER, text="go"),),
+        role=role,
+        turn=turn,
+        iteration=iteration,
+        timeout_seconds=20,
+        tools=(ToolSpec(name="finish", description="Ends.", parameters={"type": "object", "properties": {}}),),
     )
     settings = ProviderSettings(name="wire", kind=ProviderKind.OPENAI_COMPATIBLE, base_url=base_url)
     return await provider.call(request, settings)
@@ -86,6 +117,83 @@ async def test_role_and_turn_travel_in_headers(provider: ModelProvider, base_url
     assert planned.model_answered == "served" and planned.provider_response_id
     assert planned.usage == TokenUsage(tokens_in=9, tokens_out=4, tokens_cached=1, billed_usd=Decimal("0.5"))
     assert (await _call(provider, base_url, "coder", 1)).usage == TokenUsage()
+
+
+async def test_the_turns_of_an_agent_are_the_same_over_the_wire(
+    provider: ModelProvider, base_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "served.yaml").write_text(json.dumps(SCRIPT))
+    direct = ScriptedProvider(tmp_path)
+    for turn, iteration in ((1, 1), (2, 1), (3, 1), (1, 2)):
+        wired = await _call(provider, base_url, "agent", turn, iteration)
+        asked = ModelRequest(model="served", messages=(), role="agent", turn=turn, iteration=iteration)
+        expected = await direct.call(asked, ProviderSettings(name="s", kind=ProviderKind.SCRIPTED))
+        assert expected.tool_calls
+        assert wired.model_copy(update={"provider_response_id": None}) == expected
+
+
+async def test_a_stream_of_chunks_says_the_same_as_the_whole_answer(base_url: str) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        client = AsyncOpenAI(base_url=base_url, api_key="none", http_client=http, max_retries=0)
+        for turn, expected in enumerate(TURNS, 1):
+            chunks = await client.chat.completions.create(
+                model="served",
+                messages=[{"role": "user", "content": "go"}],
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_headers={"x-millwright-role": "agent", "x-millwright-turn": str(turn)},
+            )
+            seen = await _gathered(chunks)
+            assert seen.text == expected.get("text", "")
+            wanted = [
+                (f"call_1_{turn}_{place}", call["name"], call.get("raw") or json.dumps(call.get("arguments", {})))
+                for place, call in enumerate(expected["tool_calls"], 1)
+            ]
+            assert [tuple(call) for call in seen.calls] == wanted
+            assert seen.finish == expected.get("finish", "tool_calls")
+            assert seen.prompt_tokens == (5 if "usage" in expected else None)
+            assert seen.pieces > 3, "in pieces, not at once"
+
+
+@dataclass
+class _Gathered:
+    text: str = ""
+    calls: list[list[str]] = field(default_factory=list)
+    finish: str | None = None
+    prompt_tokens: int | None = None
+    pieces: int = 0
+
+
+async def _gathered(chunks: AsyncIterator[ChatCompletionChunk]) -> _Gathered:
+    seen = _Gathered()
+    async for chunk in chunks:
+        seen.pieces += 1
+        if chunk.usage is not None:
+            seen.prompt_tokens = chunk.usage.prompt_tokens
+        for choice in chunk.choices:
+            seen.finish = choice.finish_reason or seen.finish
+            seen.text += choice.delta.content or ""
+            for part in choice.delta.tool_calls or []:
+                assert part.function is not None
+                if part.id:
+                    assert part.index == len(seen.calls)
+                    seen.calls.append([part.id, part.function.name or "", ""])
+                seen.calls[part.index][2] += part.function.arguments or ""
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["connection", "malformed_response", "rate_limited"])
+async def test_a_stream_breaks_as_the_script_says(base_url: str, kind: str) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        body = {"model": f"served@{kind}", "messages": [], "stream": True}
+        if kind == "connection":
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await http.post(f"{base_url}/chat/completions", json=body)
+            return
+        answer = await http.post(f"{base_url}/chat/completions", json=body)
+        assert answer.status_code == (429 if kind == "rate_limited" else 200)
+        assert answer.headers["content-type"].startswith("text/event-stream") == (kind != "rate_limited")
+        assert "[DONE]" not in answer.text
 
 
 @pytest.mark.parametrize("kind", SERVED)
@@ -114,7 +222,6 @@ async def test_other_clients_name_the_role_in_the_model(base_url: str) -> None:
     [
         (b"[]", "no JSON object"),
         (b"{", "Expecting property name"),
-        (b'{"model": "served@coder", "stream": true}', "`stream` is not served"),
         (b'{"model": "nosuch@coder"}', "There is no script `nosuch`"),
     ],
 )
