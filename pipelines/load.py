@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from domain.base import Frozen
 from domain.pipelines.spec import (
+    AgentPhase,
     CommandPhase,
     GitPhase,
     Limits,
@@ -28,6 +29,7 @@ from pipelines.yaml_tree import Path_, Tree, dotted, parse
 
 PHASE_MODELS: dict[str, type[BaseModel]] = {
     "model": ModelPhase,
+    "agent": AgentPhase,
     "review": ReviewPhase,
     "command": CommandPhase,
     "git": GitPhase,
@@ -73,7 +75,7 @@ def _read(text: str, file: Path) -> Document:
     problems: list[Problem] = []
     prompts = PromptFiles(file)
     for path, phase in _phases(tree.data):
-        if isinstance(phase.get("prompt"), str) and phase.get("kind") in ("model", "review"):
+        if isinstance(phase.get("prompt"), str) and phase.get("kind") in ("model", "agent", "review"):
             phase["prompt"] = prompts.text(phase["prompt"], at=(tree.line((*path, "prompt")), (*path, "prompt")))
         if isinstance(phase.get("message"), str):
             where = (*path, "message")

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from domain.pipelines.spec import CommandPhase, PhaseSpec
+from domain.pipelines.spec import AgentPhase, CommandPhase, PhaseSpec
 from pipelines import shipped
 from pipelines.load import PHASE_MODELS, load_document, load_pipeline, parse_pipeline
 from pipelines.problems import PipelineProblems
@@ -106,7 +106,8 @@ phases:
         "p.yaml:2: limitz: unknown field; did you mean `limits`?",
         "p.yaml:4: limits.tokens: Input should be a valid integer, unable to parse string as an integer",
         "p.yaml:5: limits.dollars: unknown field; known fields: tokens, cost_usd, time_seconds",
-        "p.yaml:7: phases.0: unknown kind `modle`; did you mean `model`; known kinds: model, review, command, git",
+        "p.yaml:7: phases.0: unknown kind `modle`; did you mean `model`; known kinds: model, agent, review, command,"
+        " git",
         "p.yaml:12: phases.1.comand: unknown field; did you mean `command`?",
         "p.yaml:13: phases.2.name: `build` is also the phase in line 10",
         "p.yaml:15: phases.2.action: Input should be 'commit' or 'deliver'",
@@ -115,7 +116,7 @@ phases:
         "p.yaml:22: phases.3.loop.phases.0.prompt: there is no file `prompts/none.md` beside the pipeline's file",
         "p.yaml:23: phases.3.loop.phases.1.name: is missing",
         "p.yaml:25: phases.3.loop.phases.2: must be a mapping of fields",
-        "p.yaml:26: phases.4: `kind` is missing; known kinds: model, review, command, git",
+        "p.yaml:26: phases.4: `kind` is missing; known kinds: model, agent, review, command, git",
     ]
 
 
@@ -234,3 +235,27 @@ def test_code_change_is_shipped_as_designed() -> None:
     assert [p.name for p in pipeline.all_phases] == ["plan", "implement", "commit", "self-review", "verify", "deliver"]
     assert pipeline.loop is not None
     assert [p.name for p in pipeline.loop.phases] == ["implement", "commit", "self-review", "verify"]
+
+
+def test_an_agent_phase_is_read_and_its_errors_name_file_line_and_field(folder: Path) -> None:
+    (folder / "prompts" / "agent.md").write_text("Do: {{ task.change | fenced('task') }}")
+    text = """\
+name: mine
+phases:
+  - name: implement
+    kind: agent
+    prompt: prompts/agent.md
+    max_turns: 5
+    unsafe_tools: [deploy]
+"""
+    pipeline = parse_pipeline(text, folder / "p.yaml")
+    phase = pipeline.phase("implement")
+    assert isinstance(phase, AgentPhase)
+    assert (phase.prompt, phase.max_turns, phase.executor) == ("Do: {{ task.change | fenced('task') }}", 5, "builtin")
+    bad = text.replace("max_turns: 5", "max_turns: 0").replace("unsafe_tools", "unsafe_tool") + "    executor: cursor\n"
+    assert _problems(folder, bad) == [
+        "p.yaml:6: phases.0.max_turns: Input should be greater than or equal to 1",
+        "p.yaml:7: phases.0.unsafe_tool: unknown field; did you mean `unsafe_tools`?",
+        "p.yaml:8: phases.0.executor: Input should be 'builtin', 'claude-code', 'codex', 'opencode' or 'aider'",
+    ]
+    assert _problems(folder, text.replace("agent.md", "none.md"))[0].startswith("p.yaml:5: phases.0.prompt: ")

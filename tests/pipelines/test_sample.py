@@ -28,7 +28,7 @@ def failing_tests(repository: Path) -> tuple[int, set[str]]:
 
 
 def apply_turn(repository: Path, turn: int) -> None:
-    reply = SCRIPT.reply("coder", turn)
+    reply = SCRIPT.reply("coder", turn, turn)
     assert reply is not None and reply.files is not None
     for name, text in reply.files.items():
         assert text is not None and (repository / name).exists()
@@ -49,8 +49,8 @@ def test_the_bug_is_real_and_only_the_second_fix_mends_it(repository: Path) -> N
 
 
 def test_the_script_has_a_reply_for_each_role_of_the_pipeline() -> None:
-    assert all(SCRIPT.reply(role, turn) for role in ("planner", "coder", "reviewer") for turn in (1, 2, 3))
-    assert sample.TASK.target_paths == tuple(SCRIPT.reply("coder", 1).files or ())  # type: ignore[union-attr]
+    assert all(SCRIPT.reply(role, turn, turn) for role in ("planner", "coder", "reviewer") for turn in (1, 2, 3))
+    assert sample.TASK.target_paths == tuple(SCRIPT.reply("coder", 1, 1).files or ())  # type: ignore[union-attr]
 
 
 def test_it_is_the_same_commit_everywhere_and_made_once(repository: Path, tmp_path: Path) -> None:
