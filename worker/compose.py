@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
+from activities.gateway.gateway import Gateway
 from activities.models.calls import ModelCalls
 from activities.runs.asking import Asking
 from activities.runs.command_phase import CommandExecutor
@@ -28,6 +29,7 @@ from activities.runs.worktrees import Worktrees
 from adapters.agent_tools.files import GitWorktreeFiles
 from adapters.artifacts.store import ObjectArtifactStore
 from adapters.failpoints import failpoints
+from adapters.providers.forwarding import open_forwarding
 from adapters.providers.prices import GenaiPrices
 from adapters.providers.registry import open_providers
 from adapters.sandbox.guarded import GuardedSandbox
@@ -53,6 +55,7 @@ from domain.pipelines.spec import PhaseKind
 from domain.runs.ids import TASK_QUEUE
 from pipelines.prompts import Prompts
 from worker.agents import agent_phases
+from worker.gateway import open_gateway
 from worker.life import SignsOfLife
 from worker.settings import WorkerSettings
 from worker.shipped import ShippedPipelines
@@ -76,6 +79,7 @@ class Composition:
     background: Mapping[str, Callable[[], Awaitable[None]]]
     """Tasks that must run beside the worker."""
     metrics: WorkerMetrics
+    gateway: Gateway
     name: str
 
     def reconciler(
@@ -112,6 +116,10 @@ async def compose(
             settings.database_url, max_connections=settings.phase_slots + 4, name=f"millwright worker {name}"
         ) as database,
         open_providers(scripts=SCRIPTS, secrets=SecretResolver(environment, redactor)) as providers,
+        open_forwarding(
+            secrets=SecretResolver(environment, redactor), redactor=redactor, providers=providers
+        ) as forwarding,
+        AsyncExitStack() as stack,
     ):
         notifier = Notifier(database)
         phase_ledger = PostgresPhaseLedger(database, notifier.mark)
@@ -133,6 +141,9 @@ async def compose(
             prices=GenaiPrices(),
             metrics=metrics,
             failpoints=points,
+        )
+        gateway = await stack.enter_async_context(
+            open_gateway(port=settings.gateway_port, calls=calls, forwarding=forwarding)
         )
         prompts = Prompts()
         prompting = Prompting(workspaces=workspaces, prompts=prompts)
@@ -202,6 +213,7 @@ async def compose(
                 "shipped pipelines": ShippedPipelines(PostgresCatalogue(database)).run,
             },
             metrics=metrics,
+            gateway=gateway,
             name=name,
         )
 

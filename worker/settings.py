@@ -16,6 +16,8 @@ class WorkerSettings(BaseSettings):
     artifact_url: str | None = Field(default=None, validation_alias="MILLWRIGHT_ARTIFACT_URL")
     """Shared by all workers; default: a folder in the state folder."""
     metrics_port: int = Field(default=0, ge=0, le=65_535, validation_alias="MILLWRIGHT_WORKER_METRICS_PORT")
+    gateway_port: int = Field(default=0, ge=0, le=65_535, validation_alias="MILLWRIGHT_GATEWAY_PORT")
+    """Loopback port for external agents; 0: a free one."""
     heartbeat_seconds: float = Field(default=30.0, ge=1, le=300, validation_alias="MILLWRIGHT_HEARTBEAT_SECONDS")
     phase_slots: int = Field(default=8, ge=1, le=500, validation_alias="MILLWRIGHT_PHASE_SLOTS")
     """Phases that this worker runs at once."""
