@@ -11,7 +11,7 @@ from activities.models.calls import ModelCalls
 from activities.runs.context import PhaseExecutor
 from activities.runs.prompting import Prompting
 from activities.runs.setup import WorkspaceSetup
-from adapters.agent_tools.windows import GenaiWindows
+from adapters.providers.windows import GenaiWindows
 from domain.agents.ports import AgentRecord, WorktreeFiles
 from domain.agents.tools import ToolBoxes
 from domain.artifacts.ports import ArtifactStore

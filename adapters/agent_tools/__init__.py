@@ -1,1 +1,1 @@
-"""What the built-in tools of an agent touch: files of a worktree, and what is known of models."""
+"""What the built-in tools of an agent touch: the files of a worktree."""

@@ -1,6 +1,6 @@
 """Windows come from the locked table; what it does not know is unknown, not a guess."""
 
-from adapters.agent_tools.windows import GenaiWindows
+from adapters.providers.windows import GenaiWindows
 
 
 def test_known_models_have_their_window() -> None:
