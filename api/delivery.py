@@ -7,6 +7,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from adapters.temporal.client import connect
+from adapters.temporal.probe import problem_at_work
 from adapters.temporal.reconciler import Reconciler
 from adapters.temporal.relay import Relay
 from domain.errors import Unavailable
@@ -52,6 +53,12 @@ class Delivery:
             raise Unavailable("Temporal does not answer yet.", hint=hint)
         if not await _is_serving(self._client):
             raise Unavailable("Temporal does not answer.", hint=hint)
+        if problem := await problem_at_work(self._client):
+            raise Unavailable(
+                f"Temporal answers, but cannot work: {problem}.",
+                hint="Its database is away, or cannot be written (a full disk?); `millwright doctor` looks. "
+                "Requests are recorded meanwhile, none is lost, and runs go on by themselves.",
+            )
 
 
 async def _is_serving(client: Client) -> bool:

@@ -21,6 +21,7 @@ from adapters.store.wakeups import Notifier, PostgresWakeups
 from adapters.workspace.workspaces import GitWorkspaces
 from api.delivery import Delivery
 from api.deps import Deps
+from api.disk_check import disk_check
 from api.live import Stream
 from api.readiness import Readiness
 from api.schema_check import schema_check
@@ -55,7 +56,13 @@ async def wired(settings: ApiSettings) -> AsyncIterator[Deps]:
             artifacts=artifacts,
             workspaces=GitWorkspaces(settings.state_dir / "workspaces"),
             stream=Stream(views=views, artifacts=artifacts, wakeups=wakeups, stopping=asyncio.Event()),
-            readiness=Readiness({"PostgreSQL": schema_check(database), "Temporal": delivery.check}),
+            readiness=Readiness(
+                {
+                    "PostgreSQL": schema_check(database),
+                    "Temporal": delivery.check,
+                    "disk": disk_check(settings.state_dir),
+                }
+            ),
             login_limit=LoginLimit(),
             background={
                 "notifier": notifier.run,

@@ -7,7 +7,7 @@ from psycopg.rows import dict_row
 from adapters.store.database import Database
 from domain.runs.delivery import Delivery
 
-LONGEST_BACKOFF_SECONDS = 60.0
+LONGEST_BACKOFF_SECONDS = 15.0
 
 
 class PostgresOutbox:

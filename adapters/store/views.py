@@ -36,7 +36,8 @@ _USAGE = """jsonb_build_object('tokens_in', tokens_in, 'tokens_out', tokens_out,
 _ITEM = f"""id, status, outcome_kind, outcome_detail, error, title, pipeline_name, workspace_name, branch,
     settings->>'model' AS model, actor,
     created_at, started_at, finished_at, cancel_requested_at, current_phase, current_iteration, waiting_reason,
-    waiting_until, iterations, {_USAGE}"""
+    waiting_until, iterations,
+    (SELECT last_problem FROM outbox o WHERE o.run_id = r.id ORDER BY o.id LIMIT 1) AS delivery_problem, {_USAGE}"""
 _TOTAL = """SELECT coalesce(sum(amount), 0)::bigint AS total FROM (
         SELECT a, amount FROM tally WHERE org_id = %(org)s AND name = 'runs'
         UNION ALL SELECT a, amount FROM tally_delta WHERE org_id = %(org)s AND name = 'runs'
@@ -68,7 +69,8 @@ SELECT jsonb_build_object(
         SELECT id AS number, attempt_id, name, sha256, size_bytes, media_type
         FROM artifact WHERE run_id = %(run)s) x),
     'requests', (SELECT jsonb_agg(to_jsonb(x) ORDER BY created_at) FROM (
-        SELECT id, kind, status, actor, problem, created_at, sent_at, settled_at
+        SELECT id, kind, status, actor, coalesce(payload->>'reason', '') AS reason, problem, created_at, sent_at,
+               settled_at
         FROM request WHERE run_id = %(run)s) x))::text"""
 
 
@@ -105,7 +107,7 @@ class PostgresViews:
         async with self._database.organization(org_id) as connection:
             rows = await _dicts(
                 connection,
-                f"SELECT {_ITEM} FROM run WHERE {' AND '.join(page_where)}"
+                f"SELECT {_ITEM} FROM run r WHERE {' AND '.join(page_where)}"
                 " ORDER BY created_at DESC, id DESC LIMIT %(limit)s OFFSET %(offset)s",
                 values,
             )

@@ -49,6 +49,9 @@ def headline(run: RunView, running: AttemptView | None) -> Headline:
     if run.status.is_final:
         return _end(run)
     asked = "Cancelling: " if run.cancel_requested_at else ""
+    if run.delivery_problem:
+        what = f"{asked or run.status.capitalize() + ': '}Temporal could not be given what was asked yet"
+        return Headline("warn", what, run.delivery_problem, next=_UNDELIVERED_NEXT)
     if run.status is RunStatus.QUEUED:
         return Headline("idle", f"{asked or 'Queued: '}no worker has taken it yet", next=_QUEUED_NEXT)
     if run.status is RunStatus.WAITING:
@@ -61,6 +64,7 @@ def headline(run: RunView, running: AttemptView | None) -> Headline:
     return Headline("busy", f"{asked or 'Running: '}between two phases")
 
 
+_UNDELIVERED_NEXT = "It is tried again by itself; `millwright doctor` and `/readyz` say what Temporal lacks."
 _QUEUED_NEXT = "It starts by itself as soon as a worker is up and free; the operations page lists the workers."
 
 

@@ -27,6 +27,7 @@ WAITING = {
     WaitReason.COOLING: "waits: the provider cools down",
     WaitReason.RATE_LIMIT: "waits: the provider's rate limit",
 }
+UNDELIVERED = "Temporal does not have it yet"
 ENDED = {
     PhaseStatus.PASSED: "passed",
     PhaseStatus.CHANGES_REQUESTED: "asks for changes",
@@ -69,6 +70,8 @@ class Progress:
             lines += self._about(attempt)
         if view.cancel_requested_at and self._first("cancel"):
             lines.append(Line(tone=Tone.NOTE, text="cancel requested"))
+        if view.delivery_problem and self._first("delivery", view.delivery_problem):
+            lines.append(Line(tone=Tone.NOTE, text=f"{UNDELIVERED}: {view.delivery_problem}"))
         return lines
 
     def _first(self, *what: object) -> bool:
@@ -164,6 +167,9 @@ def final_lines(view: RunView, page: str) -> list[tuple[str, str]]:
         lines.append(("Branch", f"{view.delivered_branch}{where}"))
     tokens = view.usage.tokens_in + view.usage.tokens_out
     lines.append(("Used", f"{tokens:,} tokens, {money(view.usage.cost_usd)}"))
+    if view.delivery_problem:
+        lines.append(("Not sent", f"{UNDELIVERED}: {view.delivery_problem}"))
+        lines.append(("What to do", "It is tried again by itself; `millwright doctor` says what Temporal lacks."))
     if view.error and view.error.hint and view.outcome_kind is not OutcomeKind.CANCELLED:
         lines.append(("What to do", view.error.hint))
     lines.append(("Page", page))

@@ -12,19 +12,17 @@ from cli.stack import temporal_binary
 from cli.stack.checks import Check
 from cli.stack.plan import PORT_OWNER
 from cli.stack.ports import is_free
-from cli.stack.postgres import OWNER_NOTE
+from cli.stack.postgres import OWNER_NOTE, Postgres
 from cli.stack.postgres_binaries import SHARED_FOLDER
 from cli.stack.process import read_record
 from cli.stack.settings import StackSettings
 from cli.stack.state import StateFolder, read_status
+from domain.disk_room import LEAST_FREE_BYTES
 from domain.errors import Unavailable
 
 OLDEST_GIT = (2, 31)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOW_DISK_BYTES = 2_000_000_000
-NO_DISK_BYTES = 200_000_000
-"""PostgreSQL stops when its write-ahead log cannot grow."""
-
 OPTIONAL_PROGRAMS = {
     "Chromium": (BROWSERS, "only the browser tests need it: install `chromium`"),
     "bubblewrap": (("bwrap",), "with it, commands written by a model run in namespaces of their own: install it"),
@@ -103,16 +101,21 @@ def state_folder(settings: StackSettings, folder: StateFolder) -> Iterator[Check
 
 
 def disk_space(settings: StackSettings, folder: StateFolder) -> Iterator[Check]:
+    """Of the state folder; of PostgreSQL's data, too, where that lies on another disk."""
     place = next(part for part in (folder.path, *folder.path.parents) if part.exists())
+    yield _room("disk", place, "free some, or set MILLWRIGHT_STATE_DIR to a folder on a larger disk")
+    if settings.database_url is None and (folder.postgres / "identity.json").exists():
+        data = Postgres(folder.postgres, 0).data
+        if data.exists() and data.stat().st_dev != place.stat().st_dev:
+            yield _room("disk of PostgreSQL", data, "free some")
+
+
+def _room(name: str, place: Path, what_to_do: str) -> Check:
     free = shutil.disk_usage(place).free
     found = f"{free / 1e9:.1f} GB free at {place}"
-    text = "free some, or set MILLWRIGHT_STATE_DIR to a folder on a larger disk"
-    if free < NO_DISK_BYTES:
-        yield Check(name="disk", status="failed", found=found, what_to_do=text)
-    elif free < LOW_DISK_BYTES:
-        yield Check(name="disk", status="note", found=found, what_to_do=text)
-    else:
-        yield Check(name="disk", status="ok", found=found)
+    if free >= LOW_DISK_BYTES:
+        return Check(name=name, status="ok", found=found)
+    return Check(name=name, status="failed" if free < LEAST_FREE_BYTES else "note", found=found, what_to_do=what_to_do)
 
 
 def orphaned_data(settings: StackSettings, folder: StateFolder) -> Iterator[Check]:

@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    DescribeWorkflowExecutionRequest,
+    GetSystemInfoRequest,
+)
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from cli.stack.checks import Check
 from cli.stack.postgres import Postgres
@@ -80,9 +85,25 @@ async def _ask_temporal(local: str | None) -> Check:
     system = await client.workflow_service.get_system_info(GetSystemInfoRequest())
     asked = DescribeNamespaceRequest(namespace=client.namespace)
     namespace = await client.workflow_service.describe_namespace(asked)
+    if problem := await _problem_at_work(client):
+        text = "it cannot use its database: is the disk of it full, or the server of it away?"
+        return Check(name="Temporal", status="failed", found=f"answers, but cannot work: {problem}", what_to_do=text)
     retention = namespace.config.workflow_execution_retention_ttl.ToTimedelta()
     found = f"answers at {address}, server {system.server_version}, keeps closed workflows {retention.days} days"
     if retention < SHORTEST_RETENTION:
         text = "Temporal's own page forgets runs sooner than a month; our record keeps them"
         return Check(name="Temporal", status="note", found=found, what_to_do=text)
     return Check(name="Temporal", status="ok", found=found)
+
+
+async def _problem_at_work(client: Client) -> str | None:
+    """A server that could not write gives its shards up, and no longer answers for any workflow."""
+    nobody = WorkflowExecution(workflow_id="millwright-doctor")
+    try:
+        await client.workflow_service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=nobody),
+            timeout=timedelta(seconds=2),
+        )
+    except RPCError as error:
+        return None if error.status is RPCStatusCode.NOT_FOUND else error.message
+    return None

@@ -73,6 +73,8 @@ class RunListItem(Frozen):
     waiting_reason: WaitReason | None = None
     waiting_until: datetime | None = None
     iterations: int = 0
+    delivery_problem: str | None = None
+    """Why Temporal does not have the oldest undelivered request of this run; it is tried again by itself."""
     usage: UsageView = UsageView()
 
 
@@ -178,7 +180,10 @@ class RequestView(Frozen):
     kind: RequestKind
     status: RequestStatus
     actor: str
+    reason: str = ""
+    """Given by who asked."""
     problem: str | None = None
+    """Why it was refused."""
     created_at: datetime
     sent_at: datetime | None = None
     settled_at: datetime | None = None

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.store.relay import PostgresOutbox
 from adapters.store.upkeep import Upkeep
 from adapters.store.views import PostgresViews
 from adapters.store.workers import PostgresWorkers
@@ -58,6 +59,24 @@ async def test_a_run_with_phases_attempts_executions_and_steps(record: Record) -
     assert view.newest_event == len(record.events(state.run_id))
     assert [(r.kind, r.status) for r in view.requests] == [("start", "applied")]
     assert view.usage.cost_usd == Decimal(0)
+
+
+async def test_what_was_asked_and_why_it_is_not_delivered(record: Record) -> None:
+    recorded = await record.create()
+    await record.requests.cancel_run(record.org_id, recorded.run_id, actor="ada", reason="enough")
+    outbox, views = PostgresOutbox(record.database), PostgresViews(record.database)
+    [delivery] = await outbox.claim(limit=9, lease_seconds=60)
+    assert (await views.run(record.org_id, recorded.run_id)).delivery_problem is None
+
+    await outbox.failed(delivery, "its disk is full")
+    view = await views.run(record.org_id, recorded.run_id)
+    assert view.delivery_problem == "its disk is full"
+    assert [(r.kind, r.actor, r.reason) for r in view.requests] == [("start", "ada", ""), ("cancel", "ada", "enough")]
+    [item] = (await views.list_runs(record.org_id, RunFilter(), limit=9)).runs
+    assert item.delivery_problem == "its disk is full"
+
+    await outbox.sent(delivery)
+    assert (await views.run(record.org_id, recorded.run_id)).delivery_problem is None
 
 
 async def test_events_and_chunks_behind_a_position(record: Record) -> None:

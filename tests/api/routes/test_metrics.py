@@ -1,9 +1,12 @@
 """GET /metrics: what Prometheus reads, from committed rows; and who holds which permit."""
 
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.disk_check import disk_check
+from api.readiness import Readiness
 from domain.runs.views import PHASE_SECONDS_BOUNDS
 from tests.api.recorded import Recorder
 from tests.api.served import Served
@@ -70,3 +73,12 @@ async def test_readiness_names_what_is_missing(api: Served) -> None:
     assert needs["PostgreSQL"]["ready"] is True, needs
     assert needs["Temporal"]["ready"] is False
     assert "millwright up" in needs["Temporal"]["hint"]
+    assert needs["disk"]["ready"] is True
+
+
+async def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    report = await Readiness({"disk": disk_check(tmp_path / "not" / "there", least_bytes=10**18)}).report()
+    [need] = report.needs
+    assert (report.ready, need.ready) == (False, False)
+    assert f"are free at {tmp_path}" in need.problem
+    assert need.hint

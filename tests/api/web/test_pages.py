@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.store.relay import PostgresOutbox
 from domain.identity.words import Role
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.ports import ArtifactRef, CommitFacts
@@ -94,6 +95,16 @@ async def test_a_failure_says_what_why_and_what_now(api: Served, recorder: Recor
     assert "E assert 1 == 2" in shown
     assert "What now: Look at parse()" in shown
     assert "max_consecutive_failures(verify)" in words(await page(api, "/ui/runs"))
+
+
+async def test_a_run_that_temporal_does_not_have_says_why(api: Served, recorder: Recorder) -> None:
+    run_id = await recorder.new_run()
+    outbox = PostgresOutbox(api.database)
+    [delivery] = await outbox.claim(limit=1, lease_seconds=60)
+    await outbox.failed(delivery, "its disk is full")
+    shown = words(await page(api, f"/ui/runs/{run_id}"))
+    assert "Queued: Temporal could not be given what was asked yet its disk is full" in shown
+    assert "What now: It is tried again by itself" in shown
 
 
 async def test_whole_output_is_a_plain_text_download(api: Served, recorder: Recorder) -> None:

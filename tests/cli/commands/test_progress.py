@@ -69,6 +69,16 @@ def test_starts_waits_lost_executions_and_cancel_are_told_once() -> None:
     assert told == ["plan: execution 1 is over: its worker died", "plan started", "cancel requested"]
 
 
+def test_why_a_run_is_not_delivered_is_told_once_and_at_the_end() -> None:
+    progress = Progress()
+    told = _lines(status=RunStatus.QUEUED, delivery_problem="its disk is full", progress=progress)
+    assert told == ["Temporal does not have it yet: its disk is full"]
+    assert _lines(status=RunStatus.QUEUED, delivery_problem="its disk is full", progress=progress) == []
+    about = dict(final_lines(run(status=RunStatus.QUEUED, delivery_problem="its disk is full"), "/ui"))
+    assert about["Not sent"] == told[0]
+    assert "millwright doctor" in about["What to do"]
+
+
 @pytest.mark.parametrize("reason", list(WaitReason))
 def test_every_reason_to_wait_has_words(reason: WaitReason) -> None:
     assert "waits" in _lines(attempt("plan", status=PhaseStatus.WAITING, waiting_reason=reason))[0]
