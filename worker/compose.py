@@ -25,6 +25,7 @@ from activities.runs.review_phase import ReviewExecutor
 from activities.runs.setup import WorkspaceSetup
 from activities.runs.telemetry import PhaseTelemetry
 from activities.runs.ticker import LeaseTicker
+from activities.runs.verification import VerifyingExecutor
 from activities.runs.worktrees import Worktrees
 from adapters.agent_tools.files import GitWorktreeFiles
 from adapters.artifacts.store import ObjectArtifactStore
@@ -36,6 +37,7 @@ from adapters.sandbox.guarded import GuardedSandbox
 from adapters.secrets.redactor import SecretRedactor
 from adapters.secrets.references import SecretResolver
 from adapters.store.agents import PostgresAgentRecord
+from adapters.store.baselines import PostgresBaselines
 from adapters.store.calls import PostgresCallLedger
 from adapters.store.catalogue import PostgresCatalogue
 from adapters.store.database import Database, open_database
@@ -55,6 +57,7 @@ from domain.pipelines.spec import PhaseKind
 from domain.runs.ids import TASK_QUEUE
 from pipelines.prompts import Prompts
 from worker.agents import agent_phases
+from worker.external_agents import external_agents
 from worker.gateway import open_gateway
 from worker.life import SignsOfLife
 from worker.settings import WorkerSettings
@@ -141,6 +144,7 @@ async def compose(
             prices=GenaiPrices(),
             metrics=metrics,
             failpoints=points,
+            stage_models=settings.stage_models,
         )
         gateway = await stack.enter_async_context(
             open_gateway(port=settings.gateway_port, calls=calls, forwarding=forwarding)
@@ -149,6 +153,7 @@ async def compose(
         prompting = Prompting(workspaces=workspaces, prompts=prompts)
         asking = Asking(calls=calls, prompting=prompting, artifacts=artifacts)
         setup = WorkspaceSetup(sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces, redactor=redactor)
+        agent_record = PostgresAgentRecord(database, notifier.mark)
         ticker = LeaseTicker(phase_ledger)
         phases = Phases(
             ledger=phase_ledger,
@@ -157,18 +162,25 @@ async def compose(
             executors={
                 PhaseKind.MODEL: ModelExecutor(asking=asking, workspaces=workspaces),
                 PhaseKind.REVIEW: ReviewExecutor(asking=asking),
-                PhaseKind.COMMAND: CommandExecutor(
-                    sandbox=sandbox,
+                PhaseKind.COMMAND: VerifyingExecutor(
+                    commands=CommandExecutor(
+                        sandbox=sandbox,
+                        ledger=phase_ledger,
+                        artifacts=artifacts,
+                        setup=setup,
+                        redactor=redactor,
+                    ),
+                    workspaces=workspaces,
                     ledger=phase_ledger,
                     artifacts=artifacts,
-                    setup=setup,
+                    baselines=PostgresBaselines(database),
                     redactor=redactor,
                 ),
                 PhaseKind.AGENT: agent_phases(
                     calls=calls,
                     prompting=prompting,
                     ledger=phase_ledger,
-                    record=PostgresAgentRecord(database, notifier.mark),
+                    record=agent_record,
                     artifacts=artifacts,
                     trees=trees,
                     workspaces=workspaces,
@@ -177,6 +189,20 @@ async def compose(
                     setup=setup,
                     redactor=redactor,
                     failpoints=points,
+                    external=external_agents(
+                        database=database,
+                        record=agent_record,
+                        gateway=gateway,
+                        sandbox=sandbox,
+                        calls=calls,
+                        prompting=prompting,
+                        prompts=prompts,
+                        ledger=phase_ledger,
+                        artifacts=artifacts,
+                        workspaces=workspaces,
+                        setup=setup,
+                        redactor=redactor,
+                    ),
                 ),
                 PhaseKind.GIT: GitExecutor(
                     workspaces=workspaces,

@@ -59,18 +59,30 @@ _NOISE: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def of_output(output: str, error: PhaseError) -> str:
     """Of a failed command. Equal for the same failing tests with the same exceptions, whatever else it printed."""
-    text = _ANSI.sub("", output)
-    failing = sorted({(name, match) for name, pattern in _FAILING for match in pattern.findall(text)})
+    text = plain(output)
+    failing = sorted((name, match) for name, matches in failing_tests(text).items() for match in matches)
     if not failing:
         return _make("", f"{error.kind}\n{normalized(text)}")
     tests = list(dict.fromkeys(test for _, test in failing))
     exceptions = sorted({match for pattern in _EXCEPTIONS for match in pattern.findall(text)})
     more = f" and {len(tests) - 3} more" if len(tests) > 3 else ""
-    names = ", ".join(_short(test) for test in tests[:3])
+    names = ", ".join(short_name(test) for test in tests[:3])
     return _make(" ".join([f"{names}{more}", *exceptions[:2]]), "\n".join([*tests, "", *exceptions]))
 
 
-def _short(test: str) -> str:
+def failing_tests(output: str) -> dict[str, frozenset[str]]:
+    """Ids of failing tests by the runner whose way of writing them it is; runners without any are left out."""
+    text = plain(output)
+    found = ((name, frozenset(pattern.findall(text))) for name, pattern in _FAILING)
+    return {name: tests for name, tests in found if tests}
+
+
+def plain(output: str) -> str:
+    """Without colours."""
+    return _ANSI.sub("", output)
+
+
+def short_name(test: str) -> str:
     """`tests/test_a.py::test_b` and `test_b (tests.test_a.Case)` as `test_b`."""
     return test.rsplit("::", 1)[-1].split(" (", 1)[0]
 
@@ -93,7 +105,7 @@ def label(fingerprint: str) -> str:
 
 def normalized(text: str) -> str:
     """The text without what differs between two equal runs."""
-    text = _ANSI.sub("", text)
+    text = plain(text)
     for pattern, word in _NOISE:
         text = pattern.sub(word, text)
     return "\n".join(line for raw in text.splitlines() if (line := raw.strip()))
