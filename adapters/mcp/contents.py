@@ -55,4 +55,4 @@ def _resource(block: EmbeddedResource) -> str:
 
 
 def _size(base64_text: str) -> str:
-    return f"{len(base64_text) * 3 // 4:,} bytes"
+    return f"{len(base64_text) * 3 // 4 - base64_text[-2:].count('='):,} bytes"

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from adapters.mcp.contents import cut, text_of
 from adapters.mcp.links import Link
 from adapters.mcp.offer import Offer
-from adapters.mcp.session import Session, SessionLost
-from adapters.mcp.troubles import clause, first_cause, start_error
+from adapters.mcp.session import Session, SessionLost, first_cause
+from adapters.mcp.troubles import clause, start_error
 from domain.agents.tools import McpServer, ToolOutcome
 from domain.errors import PhaseFailure
 from domain.redaction import Redactor

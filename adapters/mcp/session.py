@@ -37,6 +37,13 @@ class SessionLost(Exception):
     """The connection is gone; the text says how, as a clause. Not yet redacted."""
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """The SDK's task groups wrap what happened; the first of it is told."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class Session:
     """Use `open` once, then the calls, then `close` (always, also after a failed `open`)."""
 
@@ -59,8 +66,8 @@ class Session:
         finally:
             ready.cancel()
         if self._connection.done():
-            self._connection.result()
-            raise SessionLost(self._link.account or "it ended")
+            error = self._connection.exception()
+            raise self._in_our_words(SessionLost("it ended") if error is None else first_cause(error))
         if not self._ready.is_set():
             raise TimeoutError
 
@@ -134,18 +141,23 @@ class Session:
                 raise TimeoutError
             return asking.result()
         except MCPError as error:
-            if error.code == mcp_types.CONNECTION_CLOSED:
-                raise SessionLost(self._link.account or error.message) from None
-            if self._link.status is not None:
-                raise MCPError(error.code, f"{self._link.account} ({error.message})") from None
-            raise
+            raise self._in_our_words(error) from None
         except RuntimeError as error:  # the SDK's word for a session that has just ended
-            raise SessionLost(self._link.account or str(error)) from None
+            raise self._in_our_words(SessionLost(str(error))) from None
         finally:
             if not asking.done():
                 asking.cancel()
                 self._abandoned.add(asking)
                 asking.add_done_callback(self._forget)
+
+    def _in_our_words(self, error: BaseException) -> BaseException:
+        """The same, or what the link knows better: why the connection closed, with which status it was refused."""
+        closed = isinstance(error, MCPError) and error.code == mcp_types.CONNECTION_CLOSED
+        if closed or isinstance(error, SessionLost):
+            return SessionLost(self._link.account or str(error))
+        if isinstance(error, MCPError) and self._link.status is not None:
+            return MCPError(error.code, f"{self._link.account} ({error.message})")
+        return error
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)

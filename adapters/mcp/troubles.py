@@ -15,13 +15,6 @@ from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 _BY_STATUS = {401: ErrorKind.AUTHENTICATION, 403: ErrorKind.PERMISSION, 404: ErrorKind.NOT_FOUND}
 
 
-def first_cause(error: BaseException) -> BaseException:
-    """The SDK's task groups wrap what happened; the first of it is told."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 def clause(error: BaseException) -> str:
     """What happened, as a clause about the server. Not yet redacted."""
     match error:
