@@ -108,9 +108,16 @@ class World:
 
 @asynccontextmanager
 async def world(
-    database: Database, temporal_address: str, folder: Path, *, serving: bool = True, **settings: Any
+    database: Database,
+    temporal_address: str,
+    folder: Path,
+    *,
+    serving: bool = True,
+    environment: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[World]:
-    """`serving` False: the worker does not run; the test runs another in its place."""
+    """`serving` False: the worker does not run; the test runs another in its place. `environment`: of the worker,
+    beside its PATH, or with another one."""
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     chosen = WorkerSettings.model_validate(
         {
@@ -127,7 +134,7 @@ async def world(
             compose(
                 chosen,
                 client,
-                environment={"PATH": "/usr/bin:/bin"},
+                environment={"PATH": "/usr/bin:/bin", **(environment or {})},
                 redactor=SecretRedactor(),
                 workflow_runner=SandboxedWorkflowRunner(),
             )

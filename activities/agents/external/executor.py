@@ -14,7 +14,7 @@ from activities.agents.external.opening import Opening, Openings
 from activities.agents.external.telling import Telling
 from activities.models.calls import ModelCalls
 from activities.runs.context import SUMMARY_LIMIT, PhaseContext, Work
-from activities.runs.prompting import model_for
+from activities.runs.prompting import model_for, turn_of
 from activities.runs.setup import WorkspaceSetup
 from activities.runs.stop import Stopped, StopReason
 from domain.agents.caps import CallCost, Cap, Spent, spent
@@ -82,7 +82,7 @@ class ExternalAgentExecutor:
         spec = context.spec
         assert isinstance(spec, AgentPhase)
         agent = self._agents[spec.executor]
-        model = model_for(context, spec, await self._calls.default_model(context.key.org_id, spec.role))
+        model = model_for(context, spec, await self._calls.defaults(context.key.org_id))
         await self._setup.ensure(context)
         before = await self._spent_before(context)
         if cap := _none_left(spec, before):
@@ -209,6 +209,7 @@ def _grant(context: PhaseContext, spec: AgentPhase, model: str, before: Spent) -
         attempt_id=context.lease.attempt_id,
         execution_id=context.lease.execution_id,
         role=spec.role,
+        iteration=turn_of(context),
         model=model,
         run_tokens=limits.tokens,
         run_usd=limits.cost_usd,
