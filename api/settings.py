@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.security.hosts import bare_host
+from domain.models.choice import StageModels
+from domain.runs.messages import ModelName
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
@@ -33,6 +35,10 @@ class ApiSettings(BaseSettings):
     """Without it the run page has no link into the Temporal UI."""
     temporal_namespace: str = Field(default="default", validation_alias="TEMPORAL_NAMESPACE")
     """Only for that link."""
+    context_model: ModelName | None = Field(default=None, validation_alias="CONTEXT_MODEL")
+    retrieval_model: ModelName | None = Field(default=None, validation_alias="RETRIEVAL_MODEL")
+    execution_model: ModelName | None = Field(default=None, validation_alias="EXECUTION_MODEL")
+    """`provider:model` of a stage, where nothing more particular names one (docs/models.md)."""
     log_level: str = Field(default="INFO", validation_alias="MILLWRIGHT_LOG_LEVEL")
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     failpoints: str | None = Field(default=None, validation_alias="MILLWRIGHT_FAILPOINTS")
@@ -42,6 +48,10 @@ class ApiSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def stage_models(self) -> StageModels:
+        return StageModels(context=self.context_model, retrieval=self.retrieval_model, execution=self.execution_model)
 
     @property
     def artifacts(self) -> str:

@@ -7,8 +7,9 @@ from api.publishing import read_pipeline
 from api.schemas import Accepted, StartBody
 from domain.errors import Forbidden, InvalidInput
 from domain.identity.principal import Principal
-from domain.models.policy import Policy, check
-from domain.pipelines.spec import CommandPhase, ModelPhase, Pipeline, ReviewPhase
+from domain.models.choice import AskingPhase, ModelDefaults, choose_model
+from domain.models.policy import check
+from domain.pipelines.spec import CommandPhase, Pipeline
 from domain.runs.failure import PhaseError
 from domain.runs.messages import RunSettings, RunStart
 from domain.runs.ports import WorkspaceFacts
@@ -20,11 +21,13 @@ async def start_run(deps: Deps, who: Principal, body: StartBody, idempotency_key
     start = body.start
     _check_way_in(start, who)
     pipeline = await _pipeline(deps, who.org_id, body)
-    base = None
+    workspace, base = None, None
     if pipeline.needs_workspace:
         workspace, base = await _workspace(deps, who.org_id, start)
         _check_test_command(pipeline, start.settings, workspace)
-    _check_models(pipeline, start.settings, await deps.catalogue.policy(who.org_id))
+    policy = await deps.catalogue.policy(who.org_id)
+    defaults = ModelDefaults(policy=policy, environment=deps.settings.stage_models)
+    _check_models(pipeline, start.settings, workspace, defaults)
     pinned = start.model_copy(update={"org": who.organization, "pipeline": f"{pipeline.name}@{pipeline.content_hash}"})
     recorded = await deps.requests.create_run(pinned, base, actor=who.actor, idempotency_key=idempotency_key)
     deps.wake_relay()
@@ -96,19 +99,21 @@ def _check_test_command(pipeline: Pipeline, settings: RunSettings, workspace: Wo
         )
 
 
-def _check_models(pipeline: Pipeline, settings: RunSettings, policy: Policy) -> None:
+def _check_models(
+    pipeline: Pipeline, settings: RunSettings, workspace: WorkspaceFacts | None, defaults: ModelDefaults
+) -> None:
     """The model of each phase as the phase itself will choose it, against the organization's policy."""
     for phase in pipeline.all_phases:
-        if not isinstance(phase, ModelPhase | ReviewPhase):
+        if not isinstance(phase, AskingPhase):
             continue
-        field = f"settings.models.{phase.role}" if phase.role in settings.models else "settings.model"
-        model = settings.models.get(phase.role) or settings.model or phase.model or policy.model_for(phase.role)
-        if model is None:
+        chosen = choose_model(phase, settings, workspace, defaults)
+        if chosen is None:
             raise InvalidInput(
                 f"Phase `{phase.name}` needs a model for the role {phase.role}, and none is set.",
                 hint="Give `settings.model` (CLI: --model provider:model), or let an admin set a default for the role.",
-                field=field,
+                field="settings.model",
             )
-        verdict = check(policy, model)
+        verdict = check(defaults.policy, chosen.model)
         if isinstance(verdict, PhaseError):
-            raise Forbidden(verdict.message, hint=verdict.hint, field=field)
+            message = f"{verdict.message} `{chosen.model}` is named by {chosen.named_by}."
+            raise Forbidden(message, hint=verdict.hint, field=chosen.field or "settings.model")

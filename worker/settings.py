@@ -5,6 +5,9 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.models.choice import StageModels
+from domain.runs.messages import ModelName
+
 
 class WorkerSettings(BaseSettings):
     """TEMPORAL_* is read by temporalio's own configuration, OTEL_* by OpenTelemetry's names."""
@@ -22,12 +25,20 @@ class WorkerSettings(BaseSettings):
     phase_slots: int = Field(default=8, ge=1, le=500, validation_alias="MILLWRIGHT_PHASE_SLOTS")
     """Phases that this worker runs at once."""
     cached_workflows: int = Field(default=500, ge=0, validation_alias="MILLWRIGHT_CACHED_WORKFLOWS")
+    context_model: ModelName | None = Field(default=None, validation_alias="CONTEXT_MODEL")
+    retrieval_model: ModelName | None = Field(default=None, validation_alias="RETRIEVAL_MODEL")
+    execution_model: ModelName | None = Field(default=None, validation_alias="EXECUTION_MODEL")
+    """`provider:model` of a stage, where nothing more particular names one (docs/models.md)."""
     log_level: str = Field(default="INFO", validation_alias="MILLWRIGHT_LOG_LEVEL")
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     failpoints: str | None = Field(default=None, validation_alias="MILLWRIGHT_FAILPOINTS")
     """Campaigns only: a folder in which hits are counted and armed kills lie."""
     drain_seconds: float = Field(default=10.0, ge=0, validation_alias="MILLWRIGHT_DRAIN_SECONDS")
     """After SIGTERM running phases have this long to end."""
+
+    @property
+    def stage_models(self) -> StageModels:
+        return StageModels(context=self.context_model, retrieval=self.retrieval_model, execution=self.execution_model)
 
     @property
     def artifacts(self) -> str:

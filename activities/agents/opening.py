@@ -46,7 +46,7 @@ class Opening:
 
     async def open(self, context: PhaseContext, spec: AgentPhase) -> Working:
         """The worktree is as the conversation's last checkpoint has it."""
-        model = model_for(context, spec, await self._calls.default_model(context.key.org_id, spec.role))
+        model = model_for(context, spec, await self._calls.defaults(context.key.org_id))
         found = await self._record.open(context.key, context.lease)
         work = Working(
             context=context,

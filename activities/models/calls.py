@@ -19,6 +19,7 @@ from domain.artifacts.ports import ArtifactStore
 from domain.errors import MillwrightError, Unavailable
 from domain.failpoints import Failpoints, NoFailpoints, Point
 from domain.models.admission import Admitted, admit
+from domain.models.choice import ModelDefaults, StageModels
 from domain.models.messages import (
     AnsweredCall,
     CallRefused,
@@ -66,6 +67,7 @@ class ModelCalls:
         prices: PriceTable,
         metrics: CallMetrics,
         failpoints: Failpoints | None = None,
+        stage_models: StageModels | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._ledger = ledger
@@ -75,15 +77,16 @@ class ModelCalls:
         self._prices = prices
         self._telemetry = CallTelemetry(metrics)
         self._failpoints = failpoints or NoFailpoints()
+        self._stage_models = stage_models or StageModels()
         self._clock = clock
         self._policies: dict[UUID, tuple[Policy, float]] = {}
 
-    async def default_model(self, org_id: UUID, role: str) -> str | None:
-        """The organization's own `provider:model` for a role, at most 2 s old; None when it names none."""
+    async def defaults(self, org_id: UUID) -> ModelDefaults:
+        """What stands behind a run and its pipeline when a model is chosen: the policy at most 2 s old."""
         policy, read_at = self._policies.get(org_id, (None, 0.0))
         if policy is None or self._clock() - read_at > _DEFAULTS_SECONDS:
             policy = await self._newest_policy(org_id)
-        return policy.model_for(role)
+        return ModelDefaults(policy=policy, environment=self._stage_models)
 
     async def call(
         self,

@@ -26,7 +26,7 @@ class Asking:
         self._artifacts = artifacts
 
     async def ask(self, context: PhaseContext, spec: Prompted, *, json_schema: dict[str, object] | None) -> Asked:
-        model = model_for(context, spec, await self._calls.default_model(context.key.org_id, spec.role))
+        model = model_for(context, spec, await self._calls.defaults(context.key.org_id))
         answered = await context.stop.race(
             self._calls.call(
                 call_scope(context, "call#1", f"{spec.role}: {model}"),

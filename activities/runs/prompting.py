@@ -2,9 +2,10 @@
 
 from activities.runs.context import PhaseContext
 from domain.errors import PhaseFailure
+from domain.models.choice import AskingPhase, ModelDefaults, choose_model
 from domain.models.messages import Message, Speaker
 from domain.pipelines.ports import PromptRenderer, PromptVariables
-from domain.pipelines.spec import AgentPhase, ModelPhase, ReviewPhase
+from domain.pipelines.spec import ReviewPhase
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.workspaces.ports import Workspaces
 
@@ -13,7 +14,7 @@ FILES_LIMIT_BYTES = 200_000
 DIFF_LIMIT_BYTES = 200_000
 """Of the diff in a review's prompt; a longer one is cut and says so."""
 
-Prompted = ModelPhase | ReviewPhase | AgentPhase
+Prompted = AskingPhase
 
 
 class Prompting:
@@ -47,19 +48,18 @@ class Prompting:
         )
 
 
-def model_for(context: PhaseContext, spec: Prompted, default: str | None) -> str:
-    """`provider:model`: the run's for the role, the run's, the phase's, the organization's; first set wins."""
-    settings = context.run.settings
-    found = settings.models.get(spec.role) or settings.model or spec.model or default
-    if found is None:
+def model_for(context: PhaseContext, spec: Prompted, defaults: ModelDefaults) -> str:
+    """`provider:model` as domain.models.choice says. Raises PhaseFailure when none is set."""
+    chosen = choose_model(spec, context.run.settings, context.run.workspace, defaults)
+    if chosen is None:
         raise PhaseFailure(
             PhaseError(
                 kind=ErrorKind.INVALID_REQUEST,
-                message=f"No model is set for phase `{spec.name}` (role {spec.role}).",
+                message=f"No model is set for phase `{spec.name}` (role {spec.role}, stage {spec.stage}).",
                 hint="Start the run with --model provider:model, or let an admin set a default for the role.",
             )
         )
-    return found
+    return chosen.model
 
 
 def turn_of(context: PhaseContext) -> int:

@@ -17,7 +17,7 @@ from domain.runs.ports import WorkspaceFacts
 
 _WORKSPACE = sql.SQL(
     "SELECT id, name, repo_path, test_command, setup_command, setup_inputs, env, allowed_remotes, "
-    "mcp_servers FROM workspace "
+    "mcp_servers, models FROM workspace "
 )
 HASH_LETTERS = 6
 """Fewest letters of a content hash that name a version."""
@@ -121,12 +121,13 @@ class PostgresCatalogue:
             async with self._database.organization(org_id) as connection:
                 await connection.execute(
                     "INSERT INTO workspace (id, org_id, name, repo_path, test_command, setup_command, setup_inputs,"
-                    " env, allowed_remotes, mcp_servers, created_at)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())"
+                    " env, allowed_remotes, mcp_servers, models, created_at)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())"
                     " ON CONFLICT (id) DO UPDATE SET name = excluded.name, repo_path = excluded.repo_path,"
                     " test_command = excluded.test_command, setup_command = excluded.setup_command,"
                     " setup_inputs = excluded.setup_inputs, env = excluded.env,"
-                    " allowed_remotes = excluded.allowed_remotes, mcp_servers = excluded.mcp_servers",
+                    " allowed_remotes = excluded.allowed_remotes, mcp_servers = excluded.mcp_servers,"
+                    " models = excluded.models",
                     (
                         facts.workspace_id,
                         org_id,
@@ -138,6 +139,7 @@ class PostgresCatalogue:
                         Jsonb(facts.env),
                         Jsonb(facts.allowed_remotes),
                         Jsonb([server.model_dump(mode="json") for server in facts.mcp_servers]),
+                        Jsonb(facts.models),
                     ),
                 )
         except UniqueViolation:
@@ -190,4 +192,6 @@ async def _by_name(connection: Connection, name_or_id: str) -> WorkspaceFacts | 
 
 def _facts(row: Sequence[object]) -> WorkspaceFacts:
     names = ("workspace_id", "name", "repo_path", "test_command", "setup_command", "setup_inputs", "env")
-    return WorkspaceFacts.model_validate(dict(zip((*names, "allowed_remotes", "mcp_servers"), row, strict=True)))
+    return WorkspaceFacts.model_validate(
+        dict(zip((*names, "allowed_remotes", "mcp_servers", "models"), row, strict=True))
+    )

@@ -13,6 +13,7 @@ EVERY_PROCESS = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
     *("OTEL_*", "MILLWRIGHT_*", "TEMPORAL_*"),
+    *("CONTEXT_MODEL", "RETRIEVAL_MODEL", "EXECUTION_MODEL"),
 )
 """Patterns of names that the worker and the API get."""
 ONLY_WORKER = ("*_API_KEY", "*_API_BASE", "*_BASE_URL", "*_ENDPOINT", "*_TOKEN", "*_MODEL")

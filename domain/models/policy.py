@@ -46,14 +46,10 @@ class Policy(Frozen):
     providers: tuple[ProviderSettings, ...] = ()
     monthly_usd: Decimal | None = None
     default_models: dict[str, str] = {}
-    """Role -> `provider:model`; the key `default` is for every other role."""
+    """Role or stage -> `provider:model`; the key `default` is for every other one (domain.models.choice)."""
 
     def provider(self, name: str) -> ProviderSettings | None:
         return next((p for p in self.providers if p.name == name), None)
-
-    def model_for(self, role: str) -> str | None:
-        """The organization's own `provider:model` for a role; None when it names none."""
-        return self.default_models.get(role) or self.default_models.get("default")
 
 
 def check(policy: Policy, model: str) -> ProviderSettings | PhaseError:

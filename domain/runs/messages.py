@@ -48,9 +48,9 @@ class RunSettings(Frozen):
     """What a caller may set for one run, over the pipeline's and the workspace's own."""
 
     model: ModelName | None = None
-    """For every role that the pipeline gives no model."""
+    """For every role and stage that `models` does not name, over the pipeline's own."""
     models: dict[str, ModelName] = {}
-    """By role."""
+    """By role or stage; a role's goes before its stage's (domain.models.choice)."""
     limits: Limits | None = None
     max_iterations: int | None = Field(default=None, ge=1, le=100)
     test_command: str | None = Field(default=None, min_length=1, max_length=10_000)

@@ -10,7 +10,7 @@ from domain.agents.tools import McpServer
 from domain.base import Frozen
 from domain.pipelines.spec import Pipeline
 from domain.runs.failure import PhaseError
-from domain.runs.messages import AttemptKey, PhaseInput, PhaseResult, RunSettings, TaskSpec
+from domain.runs.messages import AttemptKey, ModelName, PhaseInput, PhaseResult, RunSettings, TaskSpec
 from domain.runs.words import Effect, StepKind, StepStatus, WaitReason
 
 LEASE_SECONDS = 60.0
@@ -31,6 +31,8 @@ class WorkspaceFacts(Frozen):
     allowed_remotes: tuple[str, ...] = ()
     mcp_servers: tuple[McpServer, ...] = ()
     """Servers whose tools an agent phase may use."""
+    models: dict[str, ModelName] = {}
+    """Role or stage -> `provider:model`; the key `default` is for every other one (domain.models.choice)."""
 
 
 class RunFacts(Frozen):

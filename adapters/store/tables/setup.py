@@ -30,6 +30,7 @@ workspace = Table(
     document("env"),
     document("allowed_remotes"),
     document("mcp_servers", server_default="[]"),
+    document("models", server_default="{}"),
     moment("created_at"),
     UniqueConstraint("org_id", "name"),
     Index(None, "org_id", "repo_path"),

@@ -127,9 +127,3 @@ def test_a_reservation_covers_what_at_most_a_token_per_two_bytes_costs(text: str
     used = TokenUsage(tokens_in=estimate, tokens_out=tokens_out)
     cost = cost_of(_Table(), PRICED, ("new",), used, policy_version=4)
     assert reserved is not None and cost is not None and reserved >= cost.usd
-
-
-def test_the_organizations_own_model_is_by_role_then_default() -> None:
-    policy = Policy(version=1, default_models={"planner": "p:big", "default": "p:small"})
-    assert (policy.model_for("planner"), policy.model_for("coder")) == ("p:big", "p:small")
-    assert Policy(version=1).model_for("coder") is None
