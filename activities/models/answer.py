@@ -6,7 +6,8 @@ from decimal import Decimal
 from hashlib import sha256
 
 from domain.models.admission import Admitted
-from domain.models.messages import CallRefused, ModelReply, ToolCall
+from domain.models.messages import CallRefused, CallTimes, ModelReply, ToolCall
+from domain.models.ports import INLINE_REPLY_BYTES, BegunCall, CallEnd
 from domain.models.prices import Priced, PriceTable, cost_of
 from domain.models.reply_body import reply_body
 from domain.redaction import Redactor
@@ -24,6 +25,25 @@ class Answer:
     price_version: str | None = None
     error: PhaseError | None = None
     cancelled: asyncio.CancelledError | None = None
+
+    @property
+    def is_small(self) -> bool:
+        """Answered, and its row holds the body."""
+        return self.error is None and self.cancelled is None and len(self.body) <= INLINE_REPLY_BYTES
+
+    def end(self, begun: BegunCall, times: CallTimes) -> CallEnd:
+        """Of an answered call whose row holds the body."""
+        assert self.is_small and self.reply is not None and self.sha256 is not None
+        return CallEnd(
+            step_id=begun.step_id,
+            token=begun.token,
+            times=times,
+            reply=self.reply,
+            reply_sha256=self.sha256,
+            body=self.body,
+            cost_usd=self.cost_usd,
+            price_version=self.price_version,
+        )
 
     @staticmethod
     def of_reply(reply: ModelReply, admitted: Admitted, prices: PriceTable, redactor: Redactor) -> "Answer":

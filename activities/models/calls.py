@@ -5,14 +5,16 @@ that adapters are reached from this package only. What is asked again under its 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 from activities.models.answer import Answer
 from activities.models.holding import hold
 from activities.models.recording import record
 from activities.models.refusals import fenced, lost_reply, money, policy_in_motion, wait
+from activities.models.settling import Settlement
 from activities.models.shielding import to_its_end
 from activities.models.telemetry import CallMetrics, CallTelemetry, log
 from domain.artifacts.ports import ArtifactStore
@@ -103,10 +105,12 @@ class ModelCalls:
         json_schema: dict[str, object] | None = None,
         seed: int | None = None,
         via: ModelProvider | None = None,
+        settlement: Settlement | None = None,
     ) -> AnsweredCall:
         """Asks `provider:model`. Raises CallRefused with a closed error kind, Unavailable when the record does not
         answer, and CancelledError after the call was recorded as cancelled. `via` asks in place of the kind's own
-        adapter: the gateway, which passes a client's bytes on."""
+        adapter: the gateway, which passes a client's bytes on. With a `settlement` the end of an answered call is
+        left to the transaction that ends the phase."""
         asked = self._clock()
         admitted, begun = await self._begin(scope, model, messages, tools, max_output_tokens, asked)
         if isinstance(begun, RepeatedCall):
@@ -128,19 +132,21 @@ class ModelCalls:
             answer = await self._ask(scope, begun, admitted, request, via)
             answered = self._clock()
             queue, api = permitted - asked, answered - permitted
-            answer = await to_its_end(
-                record(
-                    self._ledger,
-                    self._artifacts,
-                    scope,
-                    begun,
-                    answer,
-                    lambda: CallTimes(queue_seconds=queue, api_seconds=api, run_seconds=self._clock() - answered),
-                )
-            )
-            self._failpoints.hit(Point.CALL_AFTER_END)
-            times = CallTimes(queue_seconds=queue, api_seconds=api, run_seconds=self._clock() - answered)
-            told.ended(answer, times)
+
+            def times() -> CallTimes:
+                return CallTimes(queue_seconds=queue, api_seconds=api, run_seconds=self._clock() - answered)
+
+            def recording() -> Coroutine[Any, Any, Answer]:
+                return record(self._ledger, self._artifacts, scope, begun, answer, times)
+
+            if settlement is not None and answer.is_small:
+                settlement.leave(lambda: answer.end(begun, times()), recording)
+                taken = times()
+            else:
+                answer = await to_its_end(recording())
+                self._failpoints.hit(Point.CALL_AFTER_END)
+                taken = times()
+            told.ended(answer, taken)
         if answer.cancelled is not None:
             raise answer.cancelled
         if answer.error is not None or answer.reply is None:
@@ -152,7 +158,7 @@ class ModelCalls:
             step_id=begun.step_id,
             model_asked=model,
             reply_sha256=answer.sha256,
-            times=times,
+            times=taken,
         )
 
     async def _begin(

@@ -20,6 +20,8 @@ class Asked(Frozen):
 
 
 class Asking:
+    """Where the phase touches no worktree, nothing but its own end follows the answer: both are recorded together."""
+
     def __init__(self, *, calls: ModelCalls, prompting: Prompting, artifacts: ArtifactStore) -> None:
         self._calls = calls
         self._prompting = prompting
@@ -38,6 +40,7 @@ class Asking:
                 max_output_tokens=spec.max_output_tokens,
                 timeout_seconds=context.phase.time_limit_seconds,
                 json_schema=json_schema,
+                settlement=context.settlement if context.worktree is None else None,
             )
         )
         text = answered.reply.text

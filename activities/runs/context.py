@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from activities.models.settling import Settlement
 from activities.runs.live_output import LiveOutput
 from activities.runs.stop import StopSignal
 from domain.base import Frozen
@@ -58,6 +59,7 @@ class PhaseContext:
     began: Began
     stop: StopSignal
     output: LiveOutput
+    settlement: Settlement
     worktree: Worktree | None = None
 
     @property

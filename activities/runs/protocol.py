@@ -16,6 +16,7 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.models.settling import Settlement
 from activities.runs.context import PhaseContext, PhaseExecutor
 from activities.runs.live_output import LiveOutput
 from activities.runs.results import Results, failed, internal, shutting_down, stopped
@@ -115,22 +116,24 @@ class Phases:
     async def _execution(self, phase: PhaseInput, began: Began, stop: StopSignal) -> PhaseResult:
         key, lease = phase.key, began.lease
         spec = began.run.pipeline.phase(key.phase)
-        output = LiveOutput(self._sink, key, lease)
+        output, settlement = LiveOutput(self._sink, key, lease), Settlement()
         with self._telemetry.phase(phase, spec, lease) as told:
-            async with self._given_back(phase, lease), self._ticker.watch(key, lease, stop, _heartbeat()):
-                finished = await self._attempted(phase, spec, began, stop, output)
+            async with (
+                self._given_back(phase, lease),
+                settlement,
+                self._ticker.watch(key, lease, stop, _heartbeat()),
+            ):
+                finished = await self._attempted(phase, spec, began, stop, output, settlement)
                 if isinstance(finished, MustWait):
                     told.wait(finished)
                     await self._ledger.wait(key, lease, finished)
                     raise not_now(finished)
                 if stop.reason is StopReason.LEASE_LOST:
                     raise self._retry(began, PhaseError(kind=ErrorKind.WORKER_LOST, message="The lease was lost."))
-                if stop.reason is StopReason.SHUTDOWN and finished.result.status is not PhaseStatus.PASSED:
-                    return await self._hand_back(began, phase, shutting_down(), finished)
-                error = finished.result.error
-                if error is not None and error.failure_class is FailureClass.INFRASTRUCTURE:
+                if (error := _not_for_the_loop(stop, finished)) is not None:
+                    await settlement.settle()
                     return await self._hand_back(began, phase, error, finished)
-                result = await self._commit(phase, began, self._with_last_output(finished, output))
+                result = await self._commit(phase, began, self._with_last_output(finished, output), settlement)
                 self._telemetry.finished(told, spec, finished)
                 return result
 
@@ -149,8 +152,9 @@ class Phases:
                 log.warning("permit.left_to_its_lease", error=error.message)
             raise
 
-    async def _commit(self, phase: PhaseInput, began: Began, finished: Finished) -> PhaseResult:
-        held = await self._ledger.finish(phase.key, began.lease, finished)
+    async def _commit(self, phase: PhaseInput, began: Began, finished: Finished, settlement: Settlement) -> PhaseResult:
+        held = await self._ledger.finish(phase.key, began.lease, finished, settlement.end())
+        settlement.recorded()
         if not held:
             raise self._retry(began, PhaseError(kind=ErrorKind.WORKER_LOST, message="A newer execution took over."))
         self._failpoints.hit(Point.PHASE_AFTER_FINISH)
@@ -177,10 +181,16 @@ class Phases:
         return finished.model_copy(update={"output": self._redactor.redact(text), "output_sequence": sequence})
 
     async def _attempted(
-        self, phase: PhaseInput, spec: WorkPhase, began: Began, stop: StopSignal, output: LiveOutput
+        self,
+        phase: PhaseInput,
+        spec: WorkPhase,
+        began: Began,
+        stop: StopSignal,
+        output: LiveOutput,
+        settlement: Settlement,
     ) -> Finished | MustWait:
         """Steps 3 and the effect, with every failure turned into a value."""
-        context = PhaseContext(phase=phase, spec=spec, began=began, stop=stop, output=output)
+        context = PhaseContext(phase=phase, spec=spec, began=began, stop=stop, output=output, settlement=settlement)
         try:
             if not touches_tree(spec):
                 return self._results.finished(phase, await self._executors[spec.kind].execute(context), None, None)
@@ -208,6 +218,14 @@ class Phases:
         except Exception as error:
             log.exception("phase.internal_error", phase=spec.name)
             return self._results.finished(phase, failed(internal(error)), None, None)
+
+
+def _not_for_the_loop(stop: StopSignal, finished: Finished) -> PhaseError | None:
+    """Why this execution ends without a result of its attempt; None: it has one."""
+    if stop.reason is StopReason.SHUTDOWN and finished.result.status is not PhaseStatus.PASSED:
+        return shutting_down()
+    error = finished.result.error
+    return error if error is not None and error.failure_class is FailureClass.INFRASTRUCTURE else None
 
 
 def _stop_reason(details: activity.ActivityCancellationDetails | None) -> StopReason:

@@ -102,7 +102,7 @@ class PhaseTelemetry:
                 execution=lease.number,
             ),
         ):
-            log.info("phase.started", cause=phase.cause)
+            log.debug("phase.started", cause=phase.cause)
             yield Told(span)
 
     def finished(self, told: Told, spec: WorkPhase, finished: Finished) -> None:

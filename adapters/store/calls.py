@@ -1,5 +1,6 @@
 """CallLedger over PostgreSQL: begin_call and end_call are one statement each (migrations/sql/calls_0001)."""
 
+from base64 import b64encode
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from domain.models.ports import (
     CALL_LEASE_SECONDS,
     BeginOutcome,
     BegunCall,
+    CallEnd,
     CallFenced,
     CallMustWait,
     CallTerms,
@@ -137,6 +139,29 @@ class PostgresCallLedger:
             ),
         )
         return bool(row and row[0])
+
+
+def call_document(end: CallEnd | None) -> dict[str, object] | None:
+    """For `phase_finish`, which ends the phase's last call too."""
+    if end is None:
+        return None
+    queue, api, run = _parts(end.times)
+    return {
+        "step_id": end.step_id,
+        "token": end.token,
+        "queue_seconds": queue,
+        "api_seconds": api,
+        "run_seconds": run,
+        "model_answered": _foreign(end.reply.model_answered),
+        "response_id": _foreign(end.reply.provider_response_id),
+        "tokens_in": end.reply.usage.tokens_in,
+        "tokens_out": end.reply.usage.tokens_out,
+        "tokens_cached": end.reply.usage.tokens_cached,
+        "cost_usd": end.cost_usd,
+        "price_version": end.price_version,
+        "sha256": end.reply_sha256,
+        "body": b64encode(end.body).decode(),
+    }
 
 
 def _parts(times: CallTimes) -> tuple[float, float, float]:

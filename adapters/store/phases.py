@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 
 from uuid6 import uuid7
 
+from adapters.store.calls import call_document
 from adapters.store.database import Database
 from adapters.store.documents import arguments, document, embed
 from domain.base import Frozen
 from domain.errors import NotFound, PhaseFailure
+from domain.models.ports import CallEnd
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.messages import AttemptKey, PhaseInput, PhaseResult
 from domain.runs.ports import (
@@ -140,8 +142,8 @@ class PostgresPhaseLedger:
         await self._database.one("SELECT step_end(%s::jsonb)", asked)
         self._told(key.run_id)
 
-    async def finish(self, key: AttemptKey, lease: Lease, finished: Finished) -> bool:
-        asked = embed(_leased(key, lease), finished=document(finished))
+    async def finish(self, key: AttemptKey, lease: Lease, finished: Finished, call: CallEnd | None = None) -> bool:
+        asked = embed(_leased(key, lease, call=call_document(call)), finished=document(finished))
         held: bool = await self._database.one("SELECT phase_finish(%s::jsonb)", asked)
         self._told(key.run_id)
         return held

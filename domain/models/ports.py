@@ -43,6 +43,20 @@ class BegunCall(Frozen):
     """`provider:model` as asked."""
 
 
+class CallEnd(Frozen):
+    """An answered call as its row keeps it: written by `end_call`, or by the transaction that ends its phase."""
+
+    step_id: UUID
+    token: UUID
+    times: CallTimes
+    reply: ModelReply
+    reply_sha256: str
+    body: bytes
+    """At most INLINE_REPLY_BYTES."""
+    cost_usd: Decimal | None
+    price_version: str | None
+
+
 class RepeatedCall(Frozen):
     """This step key was answered before. A small body comes along, a big one lies in the artifact store."""
 

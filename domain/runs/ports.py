@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.agents.tools import McpServer
 from domain.base import Frozen
+from domain.models.ports import CallEnd
 from domain.pipelines.spec import Pipeline
 from domain.runs.failure import PhaseError
 from domain.runs.messages import AttemptKey, ModelName, PhaseInput, PhaseResult, RunSettings, TaskSpec
@@ -208,8 +209,9 @@ class PhaseLedger(Protocol):
 
     async def end_step(self, key: AttemptKey, lease: Lease, step_key: str, end: StepEnd) -> None: ...
 
-    async def finish(self, key: AttemptKey, lease: Lease, finished: Finished) -> bool:
-        """Step 4 and the release of the permit, in one transaction. False: fenced, nothing was written."""
+    async def finish(self, key: AttemptKey, lease: Lease, finished: Finished, call: CallEnd | None = None) -> bool:
+        """Step 4 and the release of the permit, in one transaction. False: fenced, nothing of it was written. `call`
+        is the phase's last one, whose end was left to this transaction: it is written in any case, it was paid."""
         ...
 
     async def fail_execution(self, key: AttemptKey, lease: Lease, error: PhaseError, usage: Usage) -> bool:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from activities.models.settling import Settlement
 from adapters.providers.registry import open_providers
 from adapters.providers.scripted import ScriptedProvider
 from adapters.store.calls import PostgresCallLedger
@@ -466,3 +467,36 @@ async def test_the_whole_wire_path(pool: Pool, rows: Rows, tmp_path: Path, monke
 class _Secrets:
     def resolve(self, reference: str) -> str:
         return PLANTED
+
+
+async def test_a_call_that_is_left_to_its_phase_is_recorded_where_the_phase_does_not_come_to_its_end(
+    given: Calling, rows: Rows
+) -> None:
+    scope = rows.scope(rows.organization(_policy()))
+    async with Settlement() as settlement:
+        answered = await given.calls.call(
+            scope, "scripted:demo", messages=question(), role="coder", settlement=settlement
+        )
+        assert _steps(rows, scope) == [("running", None, None)]
+        end = settlement.end()
+        assert end is not None and (end.step_id, end.body) == (answered.step_id, b"the answer")
+    assert _steps(rows, scope) == [("done", None, Decimal(0))]
+    repeated = await given.calls.call(scope, "scripted:demo", messages=question(), role="coder")
+    assert (repeated.repeated, repeated.reply.text) == (True, "the answer")
+
+
+async def test_a_call_that_its_phase_recorded_is_not_recorded_again(given: Calling, rows: Rows) -> None:
+    scope = rows.scope(rows.organization(_policy()))
+    async with Settlement() as settlement:
+        await given.calls.call(scope, "scripted:demo", messages=question(), role="coder", settlement=settlement)
+        settlement.recorded()
+    assert _steps(rows, scope) == [("running", None, None)], "the phase's own transaction writes it, nobody else"
+
+
+async def test_a_failed_call_is_never_left(given: Calling, rows: Rows) -> None:
+    scope = rows.scope(rows.organization(_policy()))
+    settlement = Settlement()
+    with pytest.raises(CallRefused):
+        await given.calls.call(scope, "scripted:demo", messages=question(), role="nobody", settlement=settlement)
+    assert settlement.end() is None
+    assert [status for status, *_ in _steps(rows, scope)] == ["failed"]

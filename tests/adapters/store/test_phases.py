@@ -7,8 +7,11 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.store.calls import PostgresCallLedger
 from adapters.store.phases import PostgresPhaseLedger
 from domain.errors import NotFound, PhaseFailure
+from domain.models.messages import CallScope, CallTimes, ModelReply, TokenUsage
+from domain.models.ports import BegunCall, CallEnd, CallTerms
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.messages import PhaseResult
 from domain.runs.ports import (
@@ -356,3 +359,63 @@ def _call(record: Record, began: Began, *, key: str, status: str, cost: Decimal 
         1.5 if done else None,
         began.lease.execution_id,
     )
+
+
+async def _last_call(record: Record, began: Began) -> CallEnd:
+    """Begun and answered, its end not yet written."""
+    record.rows(
+        "INSERT INTO provider_policy (org_id, version, document, actor, created_at)"
+        " VALUES (%s, 1, '{}', 't', now()) RETURNING version",
+        record.org_id,
+    )
+    scope = CallScope(
+        org_id=record.org_id,
+        run_id=began.run.run_id,
+        attempt_id=began.lease.attempt_id,
+        execution_id=began.lease.execution_id,
+        step_key="call#1",
+    )
+    ledger = PostgresCallLedger(record.database, worker="worker-1")
+    begun = await ledger.begin_call(
+        scope, CallTerms(provider="scripted", model="demo", policy_version=1), waited_seconds=lambda: 0.0
+    )
+    assert isinstance(begun, BegunCall)
+    return CallEnd(
+        step_id=begun.step_id,
+        token=begun.token,
+        times=CallTimes(queue_seconds=0.1, api_seconds=2.0, run_seconds=0.0),
+        reply=ModelReply(text="a\x00b", usage=TokenUsage(tokens_in=3, tokens_out=4)),
+        reply_sha256="d" * 64,
+        body=b"a\x00b",
+        cost_usd=Decimal("0.5"),
+        price_version="prices",
+    )
+
+
+async def test_the_last_call_and_the_phase_end_together(record: Record) -> None:
+    state = await record.opened()
+    phase = record.phase(state.run_id)
+    began = await record.begun(phase)
+    call = await _last_call(record, began)
+
+    assert await record.phases.finish(phase.key, began.lease, passed(), call)
+
+    [step] = record.rows("SELECT status, reply_body, api_seconds, cost_usd FROM step")
+    assert step == {"status": "done", "reply_body": b"a\x00b", "api_seconds": 2.0, "cost_usd": Decimal("0.5")}
+    [attempt] = record.rows("SELECT tokens_in, tokens_out, cost_usd FROM attempt")
+    assert attempt == {"tokens_in": 3, "tokens_out": 4, "cost_usd": Decimal("0.5")}
+    assert record.rows("SELECT 1 FROM permit") == []
+
+
+async def test_what_a_late_execution_paid_is_recorded_although_its_result_is_refused(record: Record) -> None:
+    state = await record.opened()
+    phase = record.phase(state.run_id)
+    late = await record.begun(phase)
+    call = await _last_call(record, late)
+    await record.begun(phase, worker="worker-2")
+
+    assert not await record.phases.finish(phase.key, late.lease, passed(), call)
+
+    [step] = record.rows("SELECT status, reply_body, cost_usd FROM step")
+    assert step == {"status": "lost", "reply_body": None, "cost_usd": Decimal("0.5")}
+    assert record.rows("SELECT 1 FROM attempt WHERE status = 'passed'") == []

@@ -293,12 +293,14 @@ CREATE FUNCTION phase_renew(p jsonb) RETURNS jsonb LANGUAGE sql AS $$
 $$;
 
 CREATE FUNCTION phase_finish(p jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
--- Step 4: result, tree, artifacts, usage, events and the permit's release. False: fenced, nothing was written.
+-- Step 4: result, tree, artifacts, usage, events and the permit's release. False: fenced, nothing of it was written.
+-- The end of the phase's last call, where it was left to this transaction, is written in any case: it was paid.
 DECLARE
     t timestamptz := clock_timestamp();
     v_org uuid := (p->>'org_id')::uuid;
     v_run uuid := (p->>'run_id')::uuid;
     f jsonb := p->'finished';
+    c jsonb := p->'call';
     v_result jsonb := f->'result';
     v_error jsonb := nullif(v_result->'error', 'null');
     v_commit jsonb := nullif(f->'commit', 'null');
@@ -309,6 +311,13 @@ DECLARE
 BEGIN
     PERFORM set_config('app.org_id', p->>'org_id', true);
     SELECT event_seq INTO v_seq FROM run WHERE id = v_run FOR NO KEY UPDATE;
+    IF c <> 'null' THEN
+        PERFORM end_call(
+            v_org, (c->>'step_id')::uuid, (c->>'token')::uuid, 'done', (c->>'queue_seconds')::float8,
+            (c->>'api_seconds')::float8, (c->>'run_seconds')::float8, c->>'model_answered', c->>'response_id',
+            (c->>'tokens_in')::bigint, (c->>'tokens_out')::bigint, (c->>'tokens_cached')::bigint,
+            (c->>'cost_usd')::numeric, c->>'price_version', c->>'sha256', decode(c->>'body', 'base64'), NULL);
+    END IF;
     SELECT attempt_id, number, status INTO e FROM execution
      WHERE id = (p->>'execution_id')::uuid AND token = (p->>'token')::uuid;
     IF NOT FOUND THEN
