@@ -119,17 +119,18 @@ def stop(record: Record, stop_signals: Sequence[tuple[int, float]]) -> None:
         if not _signal(record, number):
             break
         wait_gone(record, seconds)
+    _reap()
     _sweep_session(record.pid)
 
 
 def wait_gone(record: Record, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while record.alive:
-        _reap(record.pid)
+        _reap()
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
-    _reap(record.pid)
+    _reap()
     return True
 
 
@@ -154,9 +155,11 @@ def _signal(record: Record, number: int) -> bool:
     return True
 
 
-def _reap(pid: int) -> None:
-    if (child := _children.get(pid)) and child.poll() is not None:
-        del _children[pid]
+def _reap() -> None:
+    """Every child that has ended, also those that somebody else killed: they would stay zombies."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            _children.pop(pid, None)
 
 
 def _sweep_session(session: int) -> None:

@@ -41,6 +41,14 @@ def test_the_record_names_the_process_that_the_launcher_became(tmp_path: Path) -
     assert read_record(tmp_path / "it.lock") is None
 
 
+def test_a_child_that_somebody_else_killed_is_reaped_with_the_next(tmp_path: Path) -> None:
+    first = started(tmp_path, SLEEP)
+    os.kill(first.pid, signal.SIGKILL)
+    wait_until(lambda: not first.alive, what="its end")
+    stop(started(tmp_path, SLEEP), KILL)
+    assert not psutil.pid_exists(first.pid), "a zombie stays for as long as nobody asked for its end"
+
+
 def test_a_pid_that_was_given_to_somebody_else_is_not_ours(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-I", "-c", SLEEP]) as stranger:
         ours_before = Record(pid=stranger.pid, started="another boot:1", fingerprint="", log_offset=0)
