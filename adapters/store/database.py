@@ -13,6 +13,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg.errors import DiskFull
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -126,6 +127,9 @@ async def _configured(connection: Connection) -> None:
 
 
 def away(error: Exception) -> Unavailable:
+    if isinstance(error, DiskFull):
+        told = str(error).partition("\n")[0]
+        return Unavailable(f"PostgreSQL has no room on its disk: {told}", hint="Free some there; it is tried again.")
     return Unavailable(
         f"PostgreSQL did not answer: {error}", hint="It is tried again; `millwright doctor` says whether it runs."
     )

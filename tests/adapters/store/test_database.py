@@ -35,6 +35,18 @@ async def test_a_process_that_stands_still_inside_a_transaction_loses_its_locks(
         assert await database.one("SHOW idle_in_transaction_session_timeout") == "30s"
 
 
+async def test_a_full_disk_is_no_server_that_is_away(own_server: Postgres) -> None:
+    async with open_database(own_server.admin_url("postgres")) as database:
+        async with database.system() as connection:
+            await connection.execute(
+                "CREATE FUNCTION extend() RETURNS int LANGUAGE plpgsql AS $$ BEGIN"
+                " RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"
+            )
+        with pytest.raises(Unavailable, match="no room on its disk: could not extend file") as full:
+            await database.one("SELECT extend()")
+        assert "Free some" in full.value.hint
+
+
 async def test_callers_wait_for_a_server_that_comes_back(own_server: Postgres) -> None:
     async with open_database(own_server.admin_url("postgres"), max_connections=4) as database:
         await asyncio.gather(*(database.one("SELECT pg_sleep(0.05)") for _ in range(4)))
