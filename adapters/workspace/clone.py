@@ -20,8 +20,21 @@ _CONFIG = {
 """All that the clone's config ever holds; anything else was planted and is put back before git runs there."""
 
 
+_STEERING = (
+    "info/attributes",
+    "info/exclude",
+    "info/grafts",
+    "objects/info/alternates",
+    "objects/info/http-alternates",
+)
+"""Files that we never make and that change what git reads or hides: another encoding of files, objects of elsewhere."""
+
+
 def guard_config(place: ClonePlace) -> None:
-    """Puts the clone's own config back when it is not exactly ours. About 20 microseconds."""
+    """Puts the clone's own config back when it is not exactly ours, and removes what else would steer git there. About
+    30 microseconds."""
+    for planted in _STEERING:
+        (place.git_dir / planted).unlink(missing_ok=True)
     path = place.git_dir / "config"
     head = place.git_dir / "HEAD"
     if not head.is_file():

@@ -54,6 +54,8 @@ CONFIG: tuple[tuple[str, str], ...] = (
     ("credential.helper", ""),
     ("advice.addEmbeddedRepo", "false"),
 )
+ALLOWED = "GIT_ALLOW_PROTOCOL"
+"""Environment variable with the transports that git may use; `none` is no transport."""
 LOCAL_SECONDS = 900.0
 """For git on this machine: a bound against a hang, generous enough for a first clone of a huge repository."""
 NETWORK_SECONDS = 300.0
@@ -242,7 +244,7 @@ def base_environment(binary: str, config_file: Path) -> dict[str, str]:
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "file",
+        ALLOWED: "file",
         "GIT_CONFIG_COUNT": str(len(CONFIG)),
     }
     for number, (key, value) in enumerate(CONFIG):
@@ -263,7 +265,8 @@ def config_text() -> str:
 
 
 def served_by(binary: str, service: str) -> str:
-    """The command for `--upload-pack` or `--receive-pack` on a local repository whose own config must not count."""
+    """The command for `--upload-pack` or `--receive-pack` on a local repository whose own config must not count. It may
+    connect to nowhere: a partial clone would else fetch what it lacks, by commands of that config."""
     overrides = [f"{key}={value}" for key, value in CONFIG if key.split(".")[0] in {"core", "receive", "gc"}]
-    words = [binary, *(word for override in overrides for word in ("-c", override)), service]
+    words = ["env", f"{ALLOWED}=none", binary, *(word for override in overrides for word in ("-c", override)), service]
     return shlex.join(words)

@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from adapters.workspace import runs
+from adapters.workspace.abandoned import remove_abandoned
 from adapters.workspace.folders import remove_folder
 from adapters.workspace.git import Git
 from adapters.workspace.layout import TEMPORARY_PREFIX, ClonePlace, Layout, RunPlace
@@ -115,6 +116,7 @@ def _pack(git: Git, clone: ClonePlace) -> None:
         return
     with released_after(lock):
         at_clone = git.at(clone.git_dir, git_dir=clone.git_dir, held_locks=(lock,))
+        remove_abandoned(clone.git_dir)
         for stale in ("gc.pid", "packed-refs.lock"):
             (clone.git_dir / stale).unlink(missing_ok=True)
         at_clone.run("-c", f"gc.auto={_PACK_ABOVE}", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet")

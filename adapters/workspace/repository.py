@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adapters.workspace import failures
-from adapters.workspace.git import Git, Output
+from adapters.workspace.git import ALLOWED, Git, Output
 from domain.errors import InvalidInput
 from domain.workspaces.ports import Base
 
@@ -14,7 +14,7 @@ _STATUS_BYTES = 1 << 20
 def inspect(git: Git, repo_path: str) -> Base:
     """Raises InvalidInput (field `repo`) for what is no repository of its own, or has no commit."""
     path = checked_path(repo_path)
-    git = git.at(path)
+    git = git.at(path).with_env({ALLOWED: "none"})
     top = git.try_run("rev-parse", "--is-bare-repository", "--is-inside-git-dir", "--absolute-git-dir")
     if top.code != 0:
         raise _not_git(path, top)

@@ -2,12 +2,28 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from adapters.workspace.git import BIG_FILE_BYTES, Git
 from adapters.workspace.globs import matching
 from adapters.workspace.layout import RunPlace
 from domain.workspaces.ports import DiffStat
 
+STEERING_FILES = (
+    "conftest.py",
+    "pytest.ini",
+    ".pytest.ini",
+    "tox.ini",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "jest.config.*",
+    "vitest.config.*",
+    ".mocharc.*",
+    "karma.conf.*",
+)
+"""Files that a test runner takes up by their name alone, and that can make every test pass."""
+_HIDDEN_FILES = (".gitattributes", "*.pyc", "*.pyo")
 _PLAIN = ("-r", "--no-ext-diff", "--no-textconv", "--find-renames", "--full-index")
 
 
@@ -41,12 +57,32 @@ def changed_files(git: Git, old_tree: str, new_tree: str) -> dict[str, str]:
     return dict(zip(words[1::2], words[::2], strict=True))
 
 
-def changed_protected(git: Git, base_tree: str, tree: str, protected: Sequence[str]) -> tuple[str, ...]:
-    """Protected files that existed at base and are not the same in the tree, sorted."""
+@dataclass(frozen=True)
+class Tampered:
+    """What of a tree must not steer its verification."""
+
+    put_back: tuple[str, ...]
+    """Files that a verification sees as they are at base."""
+    told: tuple[str, ...]
+    """Those of them that are protected, and new files that steer the tests from beside: named, sorted."""
+
+
+def tampered(git: Git, base_tree: str, tree: str, protected: Sequence[str]) -> Tampered:
+    """Protected files that existed at base and are not the same in the tree. With them are put back attributes of git,
+    which can give a file other bytes on its way to the disk, and bytecode, which stands for a source file."""
     if not protected:
-        return ()
-    existed = [path for path, status in changed_files(git, base_tree, tree).items() if status != "A"]
-    return tuple(matching(protected, existed))
+        return Tampered((), ())
+    changes = changed_files(git, base_tree, tree)
+    existed = [path for path, status in changes.items() if status != "A"]
+    changed = matching(protected, existed)
+    new = [path for path, status in changes.items() if status == "A" and _is_named(path, STEERING_FILES)]
+    hidden = [path for path in changes if _is_named(path, _HIDDEN_FILES)]
+    return Tampered(tuple(sorted({*changed, *hidden})), tuple(sorted({*changed, *new})))
+
+
+def _is_named(path: str, patterns: Sequence[str]) -> bool:
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def changes_ignore_rules(git: Git, base_tree: str, tree: str) -> bool:
@@ -54,12 +90,15 @@ def changes_ignore_rules(git: Git, base_tree: str, tree: str) -> bool:
 
 
 def with_files_of(git: Git, place: RunPlace, tree: str, base_tree: str, files: Sequence[str]) -> str:
-    """A tree like `tree`, in which these files are as they are in the base tree. The run's git lock is held."""
+    """A tree like `tree`, in which these files are as they are in the base tree, or not there as there. The run's git
+    lock is held."""
     scratch = place.scratch_index
     git = git.at(place.clone.git_dir, index=scratch)
     _remove(place)
     try:
         git.run("read-tree", tree)
+        gone = b"".join(os.fsencode(name) + b"\0" for name in files)
+        git.run("update-index", "-z", "--force-remove", "--stdin", stdin=gone)
         wanted = {os.fsencode(name) for name in files}
         at_base = git.run("ls-tree", "-r", "-z", "--full-tree", base_tree).stdout.split(b"\0")
         chosen = b"".join(entry + b"\0" for entry in at_base if entry.partition(b"\t")[2] in wanted)

@@ -63,12 +63,16 @@ class GitWorkspaces:
 
         def restore(git: Git, place: RunPlace) -> tuple[str, ...]:
             with runs.opened(git, place, self._known) as worktree:
-                changed = trees.changed_protected(worktree.git, base_tree, tree, protected)
-                wanted = trees.with_files_of(worktree.git, place, tree, base_tree, changed) if changed else tree
+                found = trees.tampered(worktree.git, base_tree, tree, protected)
+                wanted = tree
+                if found.put_back:
+                    wanted = trees.with_files_of(worktree.git, place, tree, base_tree, found.put_back)
                 if trees.changes_ignore_rules(worktree.git, base_tree, wanted):
                     worktree.make_equal(base_tree)
                 worktree.make_equal(wanted)
-                return tuple(failures.printable(path) for path in changed)
+                if protected:
+                    worktree.forget_bytecode()
+                return tuple(failures.printable(path) for path in found.told)
 
         return await self._calls.call(restore, self._layout.run(workspace_id, run_id))
 

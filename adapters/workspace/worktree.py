@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.workspace import failures, nested, private_git
+from adapters.workspace.abandoned import remove_abandoned
 from adapters.workspace.clone import guard_config
 from adapters.workspace.folders import make_accessible, remove_folder
 from adapters.workspace.git import Git, Output
@@ -118,6 +119,18 @@ class Worktree:
         self._end(tree)
         self.renew_private_git()
 
+    def forget_bytecode(self) -> None:
+        """Python's own caches beside the sources: a planted one is taken instead of the source that it stands for.
+        Those of what set-up installed (in folders that are ignored as a whole) stay."""
+        ignored = (
+            self.git.at(self._folder, index=self._place.index)
+            .run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--no-empty-directory")
+            .paths
+        )
+        for name in ignored:
+            if name.endswith((".pyc", ".pyo", "__pycache__/")):
+                remove_folder(self._folder / name.rstrip("/"))
+
     def renew_private_git(self) -> None:
         private_git.rebuild(self.git, self._place, self._folder, self._facts.base_commit)
 
@@ -164,12 +177,13 @@ class Worktree:
         if added.code != 0:
             cause = failures.from_git("add", self._folder, added.stderr)
             if cause.error.kind is ErrorKind.STORAGE:
+                remove_abandoned(self._place.clone.git_dir)
                 raise cause
         return added
 
     @staticmethod
     def _is_about_files(added: Output) -> bool:
-        return "invalid path" in added.stderr or nested.mentioned(added.stderr)
+        return any(words in added.stderr for words in _ABOUT_FILES) or nested.mentioned(added.stderr)
 
     def _add_all(self) -> Output:
         if not self._place.index.exists():
@@ -212,3 +226,5 @@ class Worktree:
 
 
 _FATAL = 128
+_ABOUT_FILES = ("invalid path", "BOM is ", "failed to encode", "working-tree-encoding")
+"""The last three: a `.gitattributes` of the run asks for an encoding that its files do not have."""

@@ -30,6 +30,10 @@ def fsck(repository: Path) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+def half_written(repository: Path) -> list[str]:
+    return [path.name for path in (repository / "objects").rglob("tmp_*")]
+
+
 async def failing(told: dict[str, object], what: str, work: Awaitable[object]) -> None:
     try:
         await work
@@ -41,7 +45,7 @@ async def failing(told: dict[str, object], what: str, work: Awaitable[object]) -
 async def main(folder: Path, repo: str) -> dict[str, object]:
     told: dict[str, object] = {}
     small = folder / "small"
-    mount(small, "8m")
+    mount(small, "64m")
     workspaces = GitWorkspaces(small / "workspaces")
     base = await workspaces.inspect(repo)
     ids = uuid4(), uuid4()
@@ -64,6 +68,12 @@ async def main(folder: Path, repo: str) -> dict[str, object]:
     filler = fill(small, 16 * 1024)
     await failing(told, "snapshot", workspaces.snapshot(*ids, label="other"))
     (path / "other.txt").unlink()
+    filler.unlink()
+    (path / "large.bin").write_bytes(os.urandom(18_000_000))  # streamed into a pack of its own
+    filler = fill(small, 1024**2)
+    await failing(told, "snapshot large", workspaces.snapshot(*ids, label="large"))
+    told["left by snapshot large"] = half_written(path.parents[1] / "repo.git")
+    (path / "large.bin").unlink()
     filler.unlink()
     filler = fill(small, 300 * 1024)
     await failing(told, "restore", workspaces.restore(*ids, tree))

@@ -29,13 +29,14 @@ def test_a_full_disk(user_repo: UserRepo, tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    for what in ("prepare", "prepare another", "snapshot", "restore", "write_files"):
+    for what in ("prepare", "prepare another", "snapshot", "snapshot large", "restore", "write_files"):
         assert told[what] is not None, f"{what} did not notice the full disk"
         assert told[what]["kind"] == "storage", told[what]
         assert f"{tmp_path}/small" in told[what]["message"]
         assert "Free space" in told[what]["hint"]
     assert told["left by prepare"] == []
     assert told["left by prepare another"] == []
+    assert told["left by snapshot large"] == []
     assert told["left by write_files"] == []
     assert told["restored after"]
     assert told["equal after"]

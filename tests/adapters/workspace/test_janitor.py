@@ -84,6 +84,16 @@ async def test_many_loose_objects_are_packed_and_nothing_is_lost(run: Run) -> No
     assert await run.snapshot("again") == tree
 
 
+async def test_what_a_killed_git_was_writing_is_removed_and_what_is_being_written_stays(run: Run) -> None:
+    packs = run.clone / "objects" / "pack"
+    packs.mkdir(parents=True, exist_ok=True)
+    (packs / "tmp_pack_dead").write_bytes(b"half")
+    with (packs / "tmp_pack_alive").open("wb") as written:
+        written.write(b"half")
+        await run.workspaces.clean_up(finished=(), active={run.run_id})
+        assert [path.name for path in packs.glob("tmp_*")] == ["tmp_pack_alive"]
+
+
 async def test_an_empty_state_folder(workspaces: GitWorkspaces) -> None:
     report = await workspaces.clean_up(finished=(), active=())
     assert report == type(report)()
