@@ -15,7 +15,6 @@ from pathlib import Path
 
 from adapters.workspace import failures, nested, private_git
 from adapters.workspace.abandoned import remove_abandoned
-from adapters.workspace.abandoned import remove_abandoned
 from adapters.workspace.clone import guard_config
 from adapters.workspace.folders import make_accessible, remove_folder
 from adapters.workspace.git import Git, Output
