@@ -5,6 +5,8 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -42,26 +44,44 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--organization", default="default")
     step.add_argument("--login", default="admin", help="login of the first admin")
     step.add_argument("--reissue", action="store_true", help="make a new key and password: the old ones are lost")
-    step.add_argument("--provider", help="name of an OpenAI-compatible provider to allow")
-    step.add_argument("--provider-url", help="its base URL")
-    step.add_argument("--provider-credential", help="reference to its key: env:NAME or file:PATH")
+    step.set_defaults(providers=())
+    kinds = ", ".join(kind.value for kind in ProviderKind)
+    step.add_argument("--provider", action=_Provider, help="name of a provider to allow; may be given again")
+    step.add_argument("--provider-kind", action=_Provider, help=f"{kinds}; default: openai_compatible")
+    step.add_argument("--provider-url", action=_Provider, help="its base URL")
+    step.add_argument("--provider-credential", action=_Provider, help="reference to its key: env:NAME or file:PATH")
     step.add_argument("--default-model", help="provider:model for every role")
     return parser
 
 
+class _Provider(argparse.Action):
+    """`--provider NAME` begins a provider; `--provider-...` is of the one before it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        providers: list[dict[str, object]] = [*namespace.providers]
+        namespace.providers = providers
+        if option_string == "--provider":
+            providers.append({"name": values, "kind": ProviderKind.OPENAI_COMPATIBLE})
+        elif not providers:
+            parser.error(f"{option_string} belongs behind the --provider that it is of")
+        else:
+            providers[-1][_FIELD_OF[self.dest]] = values
+
+
+_FIELD_OF = {"provider_kind": "kind", "provider_url": "base_url", "provider_credential": "credential"}
+
+
 def _wanted(asked: argparse.Namespace) -> Wanted:
-    provider = None
-    if asked.provider:
-        provider = ProviderSettings(
-            name=asked.provider,
-            kind=ProviderKind.OPENAI_COMPATIBLE,
-            base_url=asked.provider_url,
-            credential=asked.provider_credential,
-        )
     return Wanted(
         organization=asked.organization,
         login=asked.login,
-        provider=provider,
+        providers=tuple(ProviderSettings.model_validate(each) for each in asked.providers),
         default_model=asked.default_model,
         reissue=asked.reissue,
     )

@@ -21,8 +21,8 @@ class Wanted(Frozen):
 
     organization: str = "default"
     login: str = "admin"
-    provider: ProviderSettings | None = None
-    """A provider that the environment names, beside the scripted one."""
+    providers: tuple[ProviderSettings, ...] = ()
+    """Providers that the environment names, beside the scripted one."""
     default_model: str | None = None
     """`provider:model` for every role."""
     reissue: bool = False
@@ -68,12 +68,9 @@ async def _policy(catalogue: PostgresCatalogue, org_id: UUID, wanted: Wanted) ->
     """The scripted provider from the start; a named one is added when the policy does not know it, and follows an
     endpoint that is named with the same credential. Nothing else of what an admin set is touched."""
     policy = await catalogue.policy(org_id)
-    missing = [
-        provider
-        for provider in (_scripted(), wanted.provider)
-        if provider is not None and policy.provider(provider.name) is None
-    ]
-    providers = (*(_at_endpoint(known, wanted.provider) for known in policy.providers), *missing)
+    named = {provider.name: provider for provider in wanted.providers}
+    missing = [each for each in (_scripted(), *named.values()) if policy.provider(each.name) is None]
+    providers = (*(_at_endpoint(known, named.get(known.name)) for known in policy.providers), *missing)
     models = {"default": wanted.default_model} if wanted.default_model else {}
     if providers != policy.providers or not models.items() <= policy.default_models.items():
         changed = {"providers": providers, "default_models": {**policy.default_models, **models}}
@@ -81,7 +78,7 @@ async def _policy(catalogue: PostgresCatalogue, org_id: UUID, wanted: Wanted) ->
 
 
 def _at_endpoint(known: ProviderSettings, named: ProviderSettings | None) -> ProviderSettings:
-    if named is None or named.base_url is None or (known.name, known.credential) != (named.name, named.credential):
+    if named is None or named.base_url is None or known.credential != named.credential:
         return known
     return known.model_copy(update={"base_url": named.base_url})
 

@@ -19,6 +19,7 @@ from cli.stack.state import StateFolder, read_status
 from cli.stack.supervisor import Step
 from cli.stack.temporal import TemporalServer
 from cli.stack.temporal_binary import TemporalBinary
+from domain.models.policy import ProviderKind
 
 READ_FOR_READY_BYTES = 1_000_000
 WORKER_STOP = ((SIGTERM, 30.0), (SIGKILL, 5.0))
@@ -144,7 +145,8 @@ class _Parts:
         command = ["-m", "adapters.store", "migrate"]
         if self.settings.database_url is None and "api_key" not in read_credentials(self.folder):
             command.append("--reissue")  # it was made and lost; in a database of the user's own others may hold it
-        command += provider_arguments("openai", self.settings.everything())
+        for name in PROVIDERS_OF_ENVIRONMENT:
+            command += provider_arguments(name, self.settings.everything())
         service = self._service("migrate", command, extra={"MILLWRIGHT_ADMIN_DATABASE_URL": admin_url})
         return Step(
             service=service,
@@ -190,6 +192,10 @@ class _Parts:
         )
 
 
+PROVIDERS_OF_ENVIRONMENT = ("openai", "anthropic")
+"""Those whose key in the environment of `up` is enough."""
+
+
 def provider_arguments(name: str, environment: Mapping[str, str]) -> list[str]:
     """Of `adapters.store migrate`, so that the organization may use a provider whose key the environment holds; none
     without the key. A provider that the policy knows already, also one switched off, stays as it is; it only follows
@@ -198,6 +204,8 @@ def provider_arguments(name: str, environment: Mapping[str, str]) -> list[str]:
     if not environment.get(f"{prefix}_API_KEY"):
         return []
     asked = ["--provider", name, "--provider-credential", f"env:{prefix}_API_KEY"]
+    if name == ProviderKind.ANTHROPIC:
+        asked += ["--provider-kind", ProviderKind.ANTHROPIC.value]
     url = environment.get(f"{prefix}_BASE_URL")
     return [*asked, "--provider-url", url] if url else asked
 

@@ -1,11 +1,13 @@
 """Keys, sessions, passwords: found by their hash, never stored."""
 
 import json
+from uuid import UUID
 
 import pytest
 
 from adapters.store.bootstrap import Wanted, bootstrap
 from adapters.store.catalogue import PostgresCatalogue
+from adapters.store.database import open_database
 from adapters.store.identity import PostgresAccounts
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.identity.words import Role
@@ -86,7 +88,7 @@ def test_roles_allow_what_those_before_them_may(has: Role, needs: Role) -> None:
 
 async def test_bootstrap_makes_what_is_missing_and_tells_secrets_once(record: Record) -> None:
     provider = ProviderSettings(name="openai", kind=ProviderKind.OPENAI_COMPATIBLE, credential="env:KEY")
-    wanted = Wanted(organization="first", provider=provider, default_model="openai:gpt-5-mini")
+    wanted = Wanted(organization="first", providers=(provider,), default_model="openai:gpt-5-mini")
 
     made = await bootstrap(record.database, wanted)
     again = await bootstrap(record.database, wanted)
@@ -114,10 +116,16 @@ async def test_a_policy_changes_by_versions_and_never_over_anothers_change(recor
     assert (await record.catalogue.policy(record.org_id)).version == 1
 
 
-def test_the_command_prints_one_line_with_the_secrets_once(empty_database: Database) -> None:
-    made = migrate(
-        empty_database.admin_url, empty_database.app_url, "--provider", "local", "--provider-url", "http://x"
-    )
+async def test_the_command_prints_one_line_with_the_secrets_once(empty_database: Database) -> None:
+    local = ("--provider", "local", "--provider-url", "http://x")
+    claude = ("--provider", "anthropic", "--provider-kind", "anthropic", "--provider-credential", "env:KEY")
+    made = migrate(empty_database.admin_url, empty_database.app_url, *local, *claude)
+    async with open_database(empty_database.app_url, max_connections=1) as database:
+        policy = await PostgresCatalogue(database).policy(UUID(made["organization_id"]))
+    assert [(each.name, each.kind.value, each.base_url, each.credential) for each in policy.providers[1:]] == [
+        ("local", "openai_compatible", "http://x", None),
+        ("anthropic", "anthropic", None, "env:KEY"),
+    ]
     assert made["event"] == "store.migrated"
     assert made["api_key"].startswith("mw_") and made["password"] and made["organization"] == "default"
     again = migrate(empty_database.admin_url, empty_database.app_url)
@@ -127,10 +135,10 @@ def test_the_command_prints_one_line_with_the_secrets_once(empty_database: Datab
 async def test_a_provider_follows_the_endpoint_that_is_named(record: Record) -> None:
     catalogue = PostgresCatalogue(record.database)
     provider = ProviderSettings(name="openai", kind=ProviderKind.OPENAI_COMPATIBLE, credential="env:KEY")
-    first = await bootstrap(record.database, Wanted(organization="third", provider=provider))
+    first = await bootstrap(record.database, Wanted(organization="third", providers=(provider,)))
     moved = provider.model_copy(update={"base_url": "http://127.0.0.1:1/v1"})
-    await bootstrap(record.database, Wanted(organization="third", provider=moved))
-    await bootstrap(record.database, Wanted(organization="third", provider=provider))
+    await bootstrap(record.database, Wanted(organization="third", providers=(moved,)))
+    await bootstrap(record.database, Wanted(organization="third", providers=(provider,)))
     policy = await catalogue.policy(first.organization_id)
     assert policy.version == 2
     assert policy.provider("openai") == moved
