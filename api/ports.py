@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
 
+from domain.agents.tools import McpServer
 from domain.identity.principal import Principal
 from domain.models.policy import Policy
 from domain.pipelines.spec import Pipeline
@@ -80,6 +81,14 @@ class Catalogue(Protocol):
 
     async def workspace(self, org_id: UUID, start: RunStart) -> WorkspaceFacts | None:
         """The one that a start names by name, id or repository; None when it is new."""
+        ...
+
+    async def workspace_named(self, org_id: UUID, name_or_id: str) -> WorkspaceFacts | None: ...
+
+    async def set_mcp_servers(
+        self, org_id: UUID, name_or_id: str, servers: Sequence[McpServer]
+    ) -> WorkspaceFacts | None:
+        """Its servers of tools are these and no others from now on. None: there is no such workspace."""
         ...
 
     async def policy(self, org_id: UUID) -> Policy: ...

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from domain.agents.mcp_servers import MOST_SERVERS
+from domain.agents.tools import McpServer
 from domain.runs.messages import RunStart
 from domain.runs.words import RequestStatus
 
@@ -51,6 +53,24 @@ class PublishBody(BaseModel):
 
     yaml: str = Field(max_length=500_000)
     prompts: dict[str, str] = {}
+
+
+TICKETS: dict[str, JsonValue] = {
+    "mcp_servers": [
+        {"name": "tickets", "url": "http://127.0.0.1:9000/mcp", "headers": {"Authorization": "Bearer env:TICKETS"}},
+        {"name": "docs", "command": ["docs-server", "--stdio"], "unsafe": False},
+    ]
+}
+
+
+class WorkspacePatch(BaseModel):
+    """What is given is changed, what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [TICKETS]})
+
+    mcp_servers: tuple[McpServer, ...] | None = Field(
+        default=None, max_length=MOST_SERVERS, description="All servers of tools that its agents may use."
+    )
 
 
 class PipelineSummary(BaseModel):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from adapters.store.catalogue import PostgresCatalogue
+from domain.agents.tools import McpServer
 from domain.models.policy import Policy
 from domain.pipelines.spec import Pipeline
 from domain.runs.messages import RunStart
@@ -39,6 +40,14 @@ class ShippedPipelines:
 
     async def workspace(self, org_id: UUID, start: RunStart) -> WorkspaceFacts | None:
         return await self._catalogue.workspace(org_id, start)
+
+    async def workspace_named(self, org_id: UUID, name_or_id: str) -> WorkspaceFacts | None:
+        return await self._catalogue.workspace_named(org_id, name_or_id)
+
+    async def set_mcp_servers(
+        self, org_id: UUID, name_or_id: str, servers: Sequence[McpServer]
+    ) -> WorkspaceFacts | None:
+        return await self._catalogue.set_mcp_servers(org_id, name_or_id, servers)
 
     async def policy(self, org_id: UUID) -> Policy:
         return await self._catalogue.policy(org_id)

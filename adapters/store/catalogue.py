@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 from uuid6 import uuid7
 
 from adapters.store.database import Connection, Database
+from domain.agents.tools import McpServer
 from domain.errors import Conflict, NotFound
 from domain.models.policy import Policy
 from domain.pipelines.spec import Pipeline
@@ -114,6 +115,24 @@ class PostgresCatalogue:
             query = _WORKSPACE + sql.SQL("WHERE repo_path = %s ORDER BY created_at LIMIT 1")
             row = await (await connection.execute(query, (start.repo,))).fetchone()
             return _facts(row) if row else None
+
+    async def workspace_named(self, org_id: UUID, name_or_id: str) -> WorkspaceFacts | None:
+        async with self._database.organization(org_id) as connection:
+            return await _by_name(connection, name_or_id)
+
+    async def set_mcp_servers(
+        self, org_id: UUID, name_or_id: str, servers: Sequence[McpServer]
+    ) -> WorkspaceFacts | None:
+        """These and no others; nothing else of the workspace is touched. None: there is no such workspace."""
+        async with self._database.organization(org_id) as connection:
+            found = await _by_name(connection, name_or_id)
+            if found is None:
+                return None
+            await connection.execute(
+                "UPDATE workspace SET mcp_servers = %s WHERE id = %s",
+                (Jsonb([server.model_dump(mode="json") for server in servers]), found.workspace_id),
+            )
+        return found.model_copy(update={"mcp_servers": tuple(servers)})
 
     async def save_workspace(self, org_id: UUID, facts: WorkspaceFacts) -> None:
         """Makes or changes the workspace of this id. Raises Conflict when another one has its name."""

@@ -5,7 +5,9 @@ from fastapi import APIRouter, Response, status
 from api.deps import Admin, TheDeps, Viewer
 from api.problems import documented
 from api.publishing import read_pipeline
-from api.schemas import PipelineSummary, PublishBody
+from api.schemas import PipelineSummary, PublishBody, WorkspacePatch
+from domain.agents.mcp_servers import check_servers
+from domain.errors import NotFound
 from domain.pipelines.spec import Pipeline
 from domain.runs.ports import WorkspaceFacts
 
@@ -32,6 +34,33 @@ async def publish_pipeline(body: PublishBody, deps: TheDeps, caller: Admin, resp
 async def list_workspaces(deps: TheDeps, caller: Viewer) -> tuple[WorkspaceFacts, ...]:
     """The repositories that runs have named."""
     return tuple(await deps.catalogue.workspaces(caller.principal.org_id))
+
+
+@router.get("/workspaces/{name}", responses=documented(404, 422))
+async def show_workspace(name: str, deps: TheDeps, caller: Viewer) -> WorkspaceFacts:
+    """One of them, by name or id: its commands, its environment and its servers of tools."""
+    return _known(await deps.catalogue.workspace_named(caller.principal.org_id, name), name)
+
+
+@router.patch("/workspaces/{name}", responses=documented(403, 404, 413, 422))
+async def change_workspace(name: str, body: WorkspacePatch, deps: TheDeps, caller: Admin) -> WorkspaceFacts:
+    """Changes what is given, for runs that start afterwards. The same change again changes nothing, so that no
+    Idempotency-Key is needed. A server's command is run by workers, in the sandbox: this needs an admin."""
+    org_id = caller.principal.org_id
+    if body.mcp_servers is None:
+        return _known(await deps.catalogue.workspace_named(org_id, name), name)
+    check_servers(body.mcp_servers)
+    return _known(await deps.catalogue.set_mcp_servers(org_id, name, body.mcp_servers), name)
+
+
+def _known(found: WorkspaceFacts | None, name: str) -> WorkspaceFacts:
+    if found is None:
+        raise NotFound(
+            f"There is no workspace `{name}`.",
+            hint="The first run on a repository makes its workspace; `GET /api/v1/workspaces` lists them.",
+            field="name",
+        )
+    return found
 
 
 def _summary(pipeline: Pipeline) -> PipelineSummary:
