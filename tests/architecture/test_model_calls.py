@@ -16,10 +16,7 @@ THE_GATEWAYS_PORT = "domain/gateway/wire.py"
 """Names the provider that the path is told to ask in place of the kind's own; it asks none itself."""
 COMPOSITION_ROOTS = {"worker/compose.py", "worker/agents.py"}
 WIRE_LIBRARIES = {"openai", "pydantic_ai", "anthropic", "httpx2", "genai_prices"}
-ANOTHER_USE = {
-    ("adapters/mcp/", "httpx2"): "speaks to servers of tools",
-    ("adapters/agent_tools/windows.py", "genai_prices"): "looks up how long a conversation may be",
-}
+ANOTHER_USE = {("adapters/mcp/", "httpx2"): "speaks to servers of tools"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:
