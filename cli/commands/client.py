@@ -45,6 +45,10 @@ class Api:
         headers = {"Idempotency-Key": key or str(uuid4())}
         return self._read(self._send("POST", path, json=body, headers=headers), expected)
 
+    def patch(self, path: str, body: Mapping[str, Any], expected: type[Model]) -> Model:
+        """The same change again changes nothing: no Idempotency-Key."""
+        return self._read(self._send("PATCH", path, json=body), expected)
+
     @contextmanager
     def events(self, run_id: UUID, last_event_id: str) -> Iterator[EventSource]:
         """The run's stream after the event named. Raises httpx.TransportError when it breaks."""
