@@ -3,9 +3,13 @@
 Exit codes: 0 ok, 1 a run failed, 2 wrong usage, 3 something is unreachable, 4 refused by policy.
 """
 
+import sys
+
 import typer
+from typer.exceptions import TyperException
 
 from cli.commands import demo, pipeline, run
+from cli.commands.failing import INTERRUPTED, tell, wrong_usage
 from cli.stack import commands as stack
 
 app = typer.Typer(
@@ -21,7 +25,17 @@ app.add_typer(pipeline.app)
 
 
 def main() -> None:
-    app()
+    if "--json" not in sys.argv:
+        app()
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except TyperException as error:
+        wrong = wrong_usage(error)
+        tell(wrong, as_json=True)
+        sys.exit(wrong.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

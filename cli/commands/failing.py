@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.exceptions import TyperException
 
 from domain.errors import Forbidden, MillwrightError, Unavailable
 from domain.runs.words import OutcomeKind, RunStatus
@@ -45,6 +46,14 @@ def exit_code_of_run(status: RunStatus, outcome: OutcomeKind | None) -> int:
     if status is RunStatus.SUCCEEDED or not status.is_final:
         return OK
     return EXIT_CODE_OF_OUTCOME.get(outcome, RUN_FAILED) if outcome else RUN_FAILED
+
+
+def wrong_usage(error: TyperException) -> CommandError:
+    """What Typer says of arguments that it cannot read, without its frame."""
+    message = getattr(error, "format_message", lambda: str(error))()
+    command = getattr(getattr(error, "ctx", None), "command_path", "millwright")
+    field = getattr(getattr(error, "param", None), "name", None)
+    return CommandError(message, hint=f"`{command} --help` shows every option.", field=field, exit_code=USAGE)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cli.commands.failing import UNREACHABLE, CommandError, tell
 from cli.stack import down as down_module
 from cli.stack import up as up_module
 from cli.stack.credentials import read_credentials
@@ -16,7 +17,6 @@ from cli.stack.settings import StackSettings
 from cli.stack.state import ProcessStatus, StackStatus, StateFolder
 from domain.errors import MillwrightError
 
-UNREACHABLE = 3
 MARKS = {
     "ok": "[green]✓[/green]",
     "note": "[yellow]•[/yellow]",
@@ -68,7 +68,7 @@ def up(
                 watch=lambda name, process: _tell_change(console, name, process),
             )
     except (MillwrightError, OSError) as error:
-        _fail(console, error)
+        _fail(error, as_json=as_json)
     if as_json:
         typer.echo(outcome.status.model_dump_json(indent=2))
     else:
@@ -85,7 +85,7 @@ def down(state_dir: StateDir = None, as_json: AsJson = False) -> None:
             with console.status("stopping …"), up_module.one_command_at_a_time(folder):
                 ended = down_module.take_down(folder)
     except (MillwrightError, OSError) as error:
-        _fail(console, error)
+        _fail(error, as_json=as_json)
     if as_json:
         typer.echo(json.dumps({"state_dir": str(folder.path), "ended": ended}))
     else:
@@ -140,8 +140,7 @@ def _show(console: Console, status: StackStatus, folder: StateFolder, *, was_run
     console.print(f"State, logs  {escape(str(folder.path))}")
 
 
-def _fail(console: Console, error: MillwrightError | OSError) -> NoReturn:
-    console.print(f"[red]✗[/red] {escape(str(error))}")
-    if isinstance(error, MillwrightError) and error.hint:
-        console.print(f"→ {escape(error.hint)}")
+def _fail(error: MillwrightError | OSError, *, as_json: bool) -> NoReturn:
+    hint = error.hint if isinstance(error, MillwrightError) else ""
+    tell(CommandError(str(error), hint=hint, exit_code=UNREACHABLE), as_json=as_json)
     raise typer.Exit(UNREACHABLE)

@@ -75,6 +75,37 @@ def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: list[str]) -> None:
     assert millwright(*arguments, state=tmp_path).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message", "field"),
+    [
+        (
+            ["run", "start", "--task", "x", "--max-tokens", "abc", "--json"],
+            "Invalid value for '--max-tokens'",
+            "max_tokens",
+        ),
+        (["run", "show", "abc", "--json"], "Invalid value for 'run_id'", "run_id"),
+        (["run", "list", "--limit", "1000", "--json"], "Invalid value for '--limit'", "limit"),
+        (["run", "list", "--nope", "--json"], "No such option: --nope", None),
+        (["run", "fly", "--json"], "No such command 'fly'", None),
+    ],
+)
+def test_wrong_usage_with_json_is_one_json_object(
+    tmp_path: Path, arguments: list[str], message: str, field: str | None
+) -> None:
+    done = millwright(*arguments, state=tmp_path)
+    error = json.loads(done.stderr)["error"]
+    assert (done.returncode, done.stdout, error["exit_code"], error["field"]) == (2, "", 2, field)
+    assert error["message"].startswith(message)
+    assert "--help` shows every option" in error["hint"]
+
+
+def test_a_stack_that_cannot_be_started_is_told_as_json(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = millwright("up", "--json", "--state-dir", str(tmp_path / "file" / "state"), state=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert json.loads(done.stderr)["error"]["exit_code"] == 3
+
+
 def test_the_local_key_goes_to_the_local_address_only(tmp_path: Path) -> None:
     from cli.commands.settings import CommandSettings, find_target
 

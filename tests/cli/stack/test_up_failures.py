@@ -21,10 +21,10 @@ def test_a_damaged_database_file_of_temporal(made: Stack) -> None:
     made.folder.temporal_database.write_bytes(b"this is no database" * 1000)
     done = made.millwright("up")
     assert done.returncode == 3
-    assert "temporal: exit code 1" in done.stdout
-    assert "file is not a database" in done.stdout
-    assert "can be moved away" in done.stdout
-    assert str(made.folder.log("temporal")) in done.stdout
+    assert "temporal: exit code 1" in done.stderr
+    assert "file is not a database" in done.stderr
+    assert "can be moved away" in done.stderr
+    assert str(made.folder.log("temporal")) in done.stderr
     assert made.left_over() == []
     assert made.down() == []
 
@@ -32,7 +32,7 @@ def test_a_damaged_database_file_of_temporal(made: Stack) -> None:
 def test_a_temporal_program_that_is_none(made: Stack) -> None:
     done = made.millwright("up", more={"TEMPORAL_CLI": "/no/such/program"})
     assert done.returncode == 3
-    assert "TEMPORAL_CLI=/no/such/program is not a program" in done.stdout
+    assert "TEMPORAL_CLI=/no/such/program is not a program" in done.stderr
     assert made.left_over() == []
 
 
@@ -41,16 +41,16 @@ def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with stack(tmp_path / "file" / "state", tmp_path) as it:
         done = it.millwright("up")
     assert done.returncode == 3
-    assert str(tmp_path / "file") in done.stdout
+    assert str(tmp_path / "file") in done.stderr
 
 
 def test_a_database_of_ones_own_that_does_not_answer(made: Stack) -> None:
     address = f"postgresql://somebody:hidden@127.0.0.1:{any_free()}/it"
     done = made.millwright("up", more={"DATABASE_URL": address, "MILLWRIGHT_ADMIN_DATABASE_URL": address})
     assert done.returncode == 3
-    assert address.split("@")[1].split("/")[0] in done.stdout
-    assert "DATABASE_URL" in done.stdout
-    assert "hidden" not in done.stdout
+    assert address.split("@")[1].split("/")[0] in done.stderr
+    assert "DATABASE_URL" in done.stderr
+    assert "hidden" not in done.stderr
     assert made.left_over() == []
 
 
@@ -58,8 +58,8 @@ def test_a_temporal_of_ones_own_that_does_not_answer(made: Stack) -> None:
     address = f"127.0.0.1:{any_free()}"
     done = made.millwright("up", more={"TEMPORAL_ADDRESS": address})
     assert done.returncode == 3
-    assert address in done.stdout
-    assert "TEMPORAL_ADDRESS" in done.stdout
+    assert address in done.stderr
+    assert "TEMPORAL_ADDRESS" in done.stderr
     assert made.left_over() == []
 
 
