@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from cli.commands import demo, pipeline, run
+from cli.commands import demo, pipeline, run, workspace
 from cli.commands.failing import INTERRUPTED, tell, wrong_usage
 from cli.stack import commands as stack
 
@@ -22,6 +22,7 @@ stack.register(app)
 app.command()(demo.demo)
 app.add_typer(run.app)
 app.add_typer(pipeline.app)
+app.add_typer(workspace.app)
 
 
 def main() -> None:
