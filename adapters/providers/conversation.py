@@ -24,6 +24,9 @@ from pydantic_ai.tools import ToolDefinition
 
 from domain.models.messages import Finish, Message, ModelRequest, Speaker, ToolCall
 
+EMPTY_RESULT = "(empty)"
+"""What a model is told of a tool that said nothing."""
+
 _FINISH = {"stop": Finish.STOP, "length": Finish.LENGTH, "tool_call": Finish.TOOL_CALLS}
 
 
@@ -48,11 +51,11 @@ def _said(message: Message) -> list[ModelResponsePart]:
 
 
 def _asked(message: Message) -> list[ModelRequestPart]:
-    """Results first: providers want them right behind their calls."""
+    """Results first: providers want them right behind their calls. Anthropic refuses an empty text."""
     results = [
         ToolReturnPart(
             tool_name=result.name,
-            content=result.text,
+            content=result.text or EMPTY_RESULT,
             tool_call_id=result.call_id,
             outcome="failed" if result.is_error else "success",
         )

@@ -58,6 +58,8 @@ class Sent:
 class Endpoint:
     base_url: str = ""
     answer: Answer = field(default_factory=Answer)
+    queue: list[Answer] = field(default_factory=list)
+    """Answers of the next requests, before all others; each is used once."""
     by_path: dict[str, Answer] = field(default_factory=dict)
     """Answers of single paths (without query), before `answer`."""
     sent: list[Sent] = field(default_factory=list)
@@ -75,7 +77,8 @@ class Endpoint:
                 headers = {name.lower(): value for name, _, value in lines}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 self.sent.append(Sent(headers, json.loads(body or b"{}"), path))
-                await self._answer(writer, self.by_path.get(path.partition("?")[0], self.answer))
+                known = self.by_path.get(path.partition("?")[0], self.answer)
+                await self._answer(writer, self.queue.pop(0) if self.queue else known)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

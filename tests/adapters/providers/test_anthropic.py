@@ -202,6 +202,14 @@ async def test_tools_calls_and_results_go_out_in_the_wire_format(provider: Model
     assert "cache_control" in json.dumps(body), "the next turn repeats this conversation"
 
 
+async def test_a_result_without_text_is_said_to_be_empty(provider: ModelProvider, fake: Endpoint) -> None:
+    silent = (ToolResult(call_id="t1", name="read_file", text=""), ToolResult(call_id="t2", name="x", text="ok"))
+    talk = (*TALK[:3], TALK[3].model_copy(update={"text": "", "tool_results": silent}))
+    await _call(provider, fake, messages=talk, tools=TOOLS)
+    blocks = fake.sent[0].body["messages"][2]["content"]
+    assert [block["content"][0]["text"] for block in blocks] == ["(empty)", "ok"], "an empty text block is refused"
+
+
 async def test_parallel_tool_calls_come_in_as_text(provider: ModelProvider, fake: Endpoint) -> None:
     fake.answer = Answer.of(
         message(text("I look."), tool_use("t1", "read_file", {"path": "ä"}), tool_use("t2", "finish", {}))
