@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from domain.errors import PhaseFailure
 from domain.runs.failure import ErrorKind
 from domain.runs.words import Effect
 from tests.adapters.mcp.conftest import Place, raw, sdk
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 async def test_a_server_of_the_sdk_is_used_over_its_pipes(place: Place) -> None:
@@ -98,6 +101,33 @@ async def test_nothing_is_left_when_the_caller_is_cancelled_in_a_call(place: Pla
     assert place.living() == []
 
 
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from tests.adapters.mcp.conftest import Place, raw, sdk
+
+async def main():
+    async with Place(Path(sys.argv[1]), token=sys.argv[2]).box(sdk(), raw("hang-in-call")) as box:
+        await box.call("tester__start_child", {})
+        print("ready", flush=True)
+        await box.call("raw__ask", {})
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_is_left_when_the_worker_is_killed(place: Place) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, str(place.worktree), place.token, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert worker.stdout is not None
+    assert await worker.stdout.readline() == b"ready\n"
+    assert len(place.living()) >= 3
+    worker.kill()
+    await worker.wait()
+    await place.none_is_left()
+
+
 @pytest.mark.parametrize(
     ("mode", "kind", "words"),
     [
@@ -114,7 +144,7 @@ async def test_a_server_that_cannot_start_fails_the_phase_by_name(
     place: Place, mode: str, kind: ErrorKind, words: str
 ) -> None:
     with pytest.raises(PhaseFailure) as caught:
-        async with place.box(sdk(), raw(mode, name="broken"), start_seconds=5.0):
+        async with place.box(raw("well"), raw(mode, name="broken"), start_seconds=3.0):
             raise AssertionError("it must not open")
     error = caught.value.error
     assert error.kind is kind
@@ -131,29 +161,29 @@ async def test_a_program_that_does_not_exist_fails_the_phase_by_name(place: Plac
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "limit_seconds", "words"),
     [
-        ("hang-in-call", "within 3 s"),
-        ("die-in-call", "out of memory"),
-        ("garbage-in-call", "not valid"),
-        ("flood-of-notices", "floods"),
-        ("flood-of-requests", "floods"),
-        ("flood-of-text", "floods"),
-        ("line-without-end", "more than"),
-        ("deaf", "within 3 s"),
+        ("hang-in-call", 1.0, "within 1 s"),
+        ("deaf", 1.0, "within 1 s"),
+        ("die-in-call", 60.0, "out of memory"),
+        ("garbage-in-call", 60.0, "not valid"),
+        ("flood-of-notices", 60.0, "floods"),
+        ("flood-of-requests", 60.0, "floods"),
+        ("flood-of-text", 60.0, "floods"),
+        ("line-without-end", 60.0, "more than"),
     ],
 )
 async def test_a_server_that_breaks_in_a_call_is_told_and_after_some_times_left_alone(
-    place: Place, tmp_path: Path, mode: str, words: str
+    place: Place, tmp_path: Path, mode: str, limit_seconds: float, words: str
 ) -> None:
     starts = tmp_path / "starts"
-    async with place.box(raw(mode, str(starts)), sdk(), limit_seconds=3.0) as box:
+    async with place.box(raw(mode, str(starts)), raw("well", name="good"), limit_seconds=limit_seconds) as box:
         for _ in range(MOST_SESSIONS):
             outcome = await box.call("raw__ask", {})
             assert outcome.is_error and words in outcome.text and "not known" in outcome.text
         refused = await box.call("raw__ask", {})
         assert refused.is_error and "not started again" in refused.text
-        assert (await box.call("tester__add", {"a": 1, "b": 1})).text == "2", "the others go on"
+        assert (await box.call("good__ask", {})).text == "ask answers", "the others go on"
     assert starts.read_text().splitlines() == ["started"] * MOST_SESSIONS
     await place.none_is_left()
 
