@@ -30,6 +30,7 @@ from activities.runs.worktrees import Worktrees
 from adapters.agent_tools.files import GitWorktreeFiles
 from adapters.artifacts.store import ObjectArtifactStore
 from adapters.failpoints import failpoints
+from adapters.mcp.boxes import McpToolBoxes
 from adapters.providers.forwarding import open_forwarding
 from adapters.providers.prices import GenaiPrices
 from adapters.providers.registry import open_providers
@@ -189,6 +190,9 @@ async def compose(
                     setup=setup,
                     redactor=redactor,
                     failpoints=points,
+                    boxes=McpToolBoxes(
+                        sandbox=sandbox, secrets=SecretResolver(environment, redactor), redactor=redactor
+                    ),
                     external=external_agents(
                         database=database,
                         record=agent_record,
