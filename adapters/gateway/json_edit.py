@@ -62,17 +62,16 @@ def with_value(text: str, name: str, value: object) -> str:
 
 def without(text: str, name: str) -> str:
     """`text` without its member `name`, and without the comma that parted it from its neighbour."""
-    found = members(text)
-    for position, member in reversed(list(enumerate(found))):
-        if member.name != name:
-            continue
+    while True:
+        found = members(text)
+        position = next((at for at, member in enumerate(found) if member.name == name), None)
+        if position is None:
+            return text
+        member = found[position]
         if position:
             text = text[: found[position - 1].value_end] + text[member.value_end :]
-        elif len(found) > 1:
-            text = text[: member.start] + text[found[1].start :]
         else:
-            text = text[: member.start] + text[member.value_end :]
-    return text
+            text = text[: member.start] + text[found[1].start if len(found) > 1 else member.value_end :]
 
 
 def _skip(text: str, at: int) -> int:

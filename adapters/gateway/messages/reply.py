@@ -1,5 +1,6 @@
 """Our reply -> Anthropic's messages, whole or as a stream.
 
+A stream carries a tool call's arguments as text, as they came; a whole answer has only JSON objects for them.
 The format has no way to leave usage out: what the provider did not say is written as 0 to the client. The record
 keeps it as unknown.
 """
@@ -35,7 +36,7 @@ def streamed_messages(reply: ModelReply, asked: Mapping[str, object]) -> bytes:
         events.extend(_block(index, {"type": "text", "text": ""}, delta))
         index += 1
     for call in reply.tool_calls:
-        delta = {"type": "input_json_delta", "partial_json": json.dumps(_input(call, reply), ensure_ascii=False)}
+        delta = {"type": "input_json_delta", "partial_json": call.arguments or "{}"}
         block = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
         events.extend(_block(index, block, delta))
         index += 1
@@ -64,7 +65,7 @@ def _block(index: int, block: Mapping[str, object], delta: Mapping[str, object])
 
 
 def _input(call: ToolCall, reply: ModelReply) -> dict[str, object]:
-    """Raises CallRefused where the arguments are no JSON object: this format has no other arguments."""
+    """Raises CallRefused where the arguments are no JSON object: a whole answer has no other arguments."""
     try:
         found = json.loads(call.arguments or "{}")
     except (ValueError, RecursionError):

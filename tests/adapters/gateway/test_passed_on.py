@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import httpx
 import pytest
 
 from domain.gateway.ports import GatewayAccess
-from tests.support.databases import Database
 from tests.support.fake_anthropic import events, message, tool_use
-from tests.support.gateways import KEY, Served, anthropic_at, openai_at, served
-from tests.support.raw_upstream import Pieces, RawUpstream, Received, raw_upstream
+from tests.support.gateways import KEY, Served
+from tests.support.raw_upstream import Pieces, RawUpstream, Received
+from tests.support.waiting import until
 
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 COMPLETION = {
@@ -26,25 +24,6 @@ COMPLETION = {
 }
 COST = Decimal("0.0004")
 """100 tokens in for $2 a million, 20 out for $10."""
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[RawUpstream]:
-    async with raw_upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
-async def serving(upstream: RawUpstream, module_database: Database, tmp_path: Path) -> AsyncIterator[Served]:
-    providers = (openai_at(upstream.base_url), anthropic_at(upstream.base_url))
-    async with served(module_database, *providers, scripts=tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=30) as client:
-        yield client
 
 
 def chunk(delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:
@@ -198,7 +177,7 @@ async def test_responses_pass_and_are_counted(serving: Served, upstream: RawUpst
     call = {"type": "function_call", "call_id": "c1", "name": "shell", "arguments": '{"command": ["ls"]}', "id": "f1"}
     usage = {"input_tokens": 100, "output_tokens": 20, "input_tokens_details": {"cached_tokens": 5}}
     done = {"id": "r1", "model": "answering", "status": "completed", "output": [call], "usage": usage}
-    told = [
+    told: list[dict[str, object]] = [
         {"type": "response.created", "response": {"id": "r1", "status": "in_progress"}},
         {"type": "response.output_text.delta", "delta": "look"},
         {"type": "response.output_item.done", "item": call},
@@ -285,9 +264,7 @@ async def test_a_client_that_goes_cancels_its_call(
         url = f"{access.base_url_openai}/chat/completions"
         async with http.stream("POST", url, json=body, headers=bearer(access)) as answer:
             await anext(answer.aiter_bytes())
-        async with asyncio.timeout(20):
-            while serving.steps("status") == [("running",)]:
-                await asyncio.sleep(0.05)
+        await until(lambda: serving.steps("status") != [("running",)])
         assert serving.steps("status", "error->>'kind'", "cost_usd") == [("failed", "cancelled", None)]
         assert serving.gateway.use(access.token).in_flight == 0
 
