@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from adapters.workspace import failures
-from adapters.workspace.git import Git, served_by
+from adapters.workspace.git import Git, Output, served_by
+from adapters.workspace.kinds import is_partial
 from adapters.workspace.layout import ClonePlace
 from adapters.workspace.locks import held
 from adapters.workspace.repository import checked_path
@@ -53,7 +54,7 @@ def ensure_base(git: Git, place: ClonePlace, repo_path: str, commit: str, ref: s
     with held(place.lock_file, wait_seconds=CLONE_SECONDS) as lock:
         git = git.at(place.folder, held_locks=(*git.held_locks, lock))
         if not place.git_dir.is_dir():
-            create(git, place, git.at(checked_path(repo_path)).run("rev-parse", "--show-object-format").text)
+            create(git, place, git.in_repository(checked_path(repo_path)).run("rev-parse", "--show-object-format").text)
         guard_config(place)
         git = git.at(place.git_dir, git_dir=place.git_dir)
         _remove_stale_locks(place, ref)
@@ -74,30 +75,48 @@ def create(git: Git, place: ClonePlace, object_format: str) -> None:
 def _fetch(git: Git, place: ClonePlace, repo_path: str, commit: str, ref: str) -> None:
     """By upload-pack, never by hard links: the agent's side must share no file with the user's repository."""
     source = checked_path(repo_path)
-    fetched = git.try_run(
-        "fetch",
-        "--quiet",
-        "--no-write-fetch-head",
-        "--no-auto-gc",
-        "--no-recurse-submodules",
-        "--update-shallow",
-        f"--upload-pack={served_by(git.binary, 'upload-pack')}",
-        "--",
-        str(source),
-        f"{commit}:{ref}",
-        timeout_seconds=CLONE_SECONDS,
-    )
+    fetched = _fetched(git, source, commit, ref)
     if fetched.code == 0:
         return
-    for leftover in (place.git_dir / "objects" / "pack").glob("tmp_*"):
-        leftover.unlink(missing_ok=True)
+    _remove_half_packs(place)
     if "not our ref" in fetched.stderr or "bad object" in fetched.stderr or "invalid refspec" in fetched.stderr:
         raise InvalidInput(
             f"The repository {source} has no commit {commit}",
             hint="It may have been rewritten since the run was asked for; start the run again.",
             field="repo",
         )
-    raise failures.from_git(f"fetch from {source}", place.git_dir, fetched.stderr)
+    if not is_partial(git.in_repository(source)):
+        raise failures.from_git(f"fetch from {source}", place.git_dir, fetched.stderr)
+    if _fetched(git, source, commit, ref, "--depth=1").code != 0:
+        _remove_half_packs(place)
+        raise InvalidInput(
+            f"The repository {source} is a partial clone, and lacks files of the commit {commit}",
+            hint="Nothing is fetched into it by us. Complete it (`git fetch --refetch --no-filter`), or have its files "
+            "there (`git sparse-checkout disable`, `git checkout HEAD`); then start the run again.",
+            field="repo",
+        )
+
+
+def _fetched(git: Git, source: Path, commit: str, ref: str, *more: str) -> Output:
+    return git.try_run(
+        "fetch",
+        "--quiet",
+        "--no-write-fetch-head",
+        "--no-auto-gc",
+        "--no-recurse-submodules",
+        "--update-shallow",
+        *more,
+        f"--upload-pack={served_by(git.binary, 'upload-pack')}",
+        "--",
+        str(source),
+        f"{commit}:{ref}",
+        timeout_seconds=CLONE_SECONDS,
+    )
+
+
+def _remove_half_packs(place: ClonePlace) -> None:
+    for leftover in (place.git_dir / "objects" / "pack").glob("tmp_*"):
+        leftover.unlink(missing_ok=True)
 
 
 def _remove_stale_locks(place: ClonePlace, ref: str) -> None:

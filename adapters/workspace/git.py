@@ -28,6 +28,7 @@ CONFIG: tuple[tuple[str, str], ...] = (
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
     ("core.excludesFile", "/dev/null"),
+    ("core.alternateRefsCommand", "true"),  # the program: it names no refs
     ("core.autocrlf", "false"),
     ("core.quotePath", "false"),
     ("core.untrackedCache", "false"),
@@ -60,6 +61,7 @@ LOCAL_SECONDS = 900.0
 """For git on this machine: a bound against a hang, generous enough for a first clone of a huge repository."""
 NETWORK_SECONDS = 300.0
 _CHUNK = 1 << 16
+_PLACES = ("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
 class Stop:
@@ -167,6 +169,11 @@ class Git:
             env["GIT_INDEX_FILE"] = str(index)
         locks = self.held_locks if held_locks is None else held_locks
         return replace(self, folder=folder, environment=env, held_locks=locks)
+
+    def in_repository(self, folder: Path) -> "Git":
+        """In a folder whose own repository counts, whichever this git worked on."""
+        env = {key: value for key, value in self.environment.items() if key not in _PLACES}
+        return replace(self, folder=folder, environment={**env, ALLOWED: "none"})
 
     def with_stop(self, stop: Stop) -> "Git":
         return replace(self, stop=stop)

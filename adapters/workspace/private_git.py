@@ -59,6 +59,8 @@ def _build(git: Git, place: RunPlace, folder: Path, base_commit: str) -> None:
     _put(folder / _BRANCH, f"{base_commit}\n")
     _put(folder / "HEAD", f"ref: {_BRANCH}\n")
     (folder / "packed-refs").write_bytes(tags)
+    if (place.clone.git_dir / "shallow").exists():
+        shutil.copy2(place.clone.git_dir / "shallow", folder / "shallow")
     if place.index.exists():
         shutil.copy2(place.index, folder / "index")  # with its time, so that `git status` stays cheap
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from adapters.workspace import failures
-from adapters.workspace.git import ALLOWED, Git, Output
+from adapters.workspace.git import Git, Output
+from adapters.workspace.kinds import warnings_about
 from domain.errors import InvalidInput
 from domain.workspaces.ports import Base
 
@@ -14,11 +15,11 @@ _STATUS_BYTES = 1 << 20
 def inspect(git: Git, repo_path: str) -> Base:
     """Raises InvalidInput (field `repo`) for what is no repository of its own, or has no commit."""
     path = checked_path(repo_path)
-    git = git.at(path).with_env({ALLOWED: "none"})
-    top = git.try_run("rev-parse", "--is-bare-repository", "--is-inside-git-dir", "--absolute-git-dir")
+    git = git.in_repository(path)
+    top = git.try_run("rev-parse", "--is-bare-repository", "--is-inside-git-dir", "--is-shallow-repository")
     if top.code != 0:
         raise _not_git(path, top)
-    bare, inside, _ = top.text.split("\n", 2)
+    bare, inside, shallow = top.text.split("\n", 2)
     _refuse_inner_folder(git, path, bare=bare == "true", inside_git_dir=inside == "true")
     names = git.try_run("log", "-1", "--format=%H %T", "HEAD")
     if names.code != 0:
@@ -32,6 +33,7 @@ def inspect(git: Git, repo_path: str) -> Base:
     warnings = [] if branch else [f"HEAD is detached at {commit[:_SHORT]}; the run starts from that commit."]
     if bare == "false":
         warnings += _dirty(git, commit)
+    warnings += warnings_about(git, commit=commit, shallow=shallow == "true")
     return Base(commit=commit, tree=tree, branch=branch, warnings=tuple(warnings))
 
 
