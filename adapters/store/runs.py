@@ -16,6 +16,7 @@ from domain.errors import InvalidInput, NotFound
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.ids import UNVERIFIED_ACTOR
 from domain.runs.messages import RunStart
+from domain.runs.outcome import Outcome
 from domain.runs.run_ledger import (
     AppliedRequests,
     FinaliseRun,
@@ -25,7 +26,7 @@ from domain.runs.run_ledger import (
     TemporalRequest,
 )
 from domain.runs.state import RunState
-from domain.runs.words import RequestKind, RequestStatus, RunStatus
+from domain.runs.words import OutcomeKind, RequestKind, RequestStatus, RunStatus
 
 UNKNOWN_PROBLEM = "Only a cancel can be asked of a run in this version; start a new run for anything else."
 
@@ -94,7 +95,7 @@ class PostgresRunLedger:
             iterations=request.iterations,
             ended_problem=ENDED_PROBLEM,
         )
-        asked = embed(asked, outcome=document(request.outcome), lost_error=document(LOST))
+        asked = embed(asked, outcome=document(request.outcome), lost_error=document(_lost_with(request.outcome)))
         await self._database.one("SELECT run_finalise(%s::jsonb)", asked)
         self._told(request.run_id)
 
@@ -124,6 +125,12 @@ class PostgresRunLedger:
             raise NotFound(f"The record has no run {run_id}.", hint="Look at the list of runs.", field="run_id")
         self._told(run_id)
         return UUID(answer["request_id"]), RequestStatus(answer["status"])
+
+
+def _lost_with(outcome: Outcome) -> PhaseError:
+    """Of an execution that is under way at its run's end: what ended the run, where that came from outside."""
+    from_outside = outcome.kind in (OutcomeKind.CANCELLED, OutcomeKind.ORPHANED)
+    return outcome.error if from_outside and outcome.error else LOST
 
 
 def _json(text: str) -> str:

@@ -6,10 +6,12 @@ kind, message, excerpt and what to do.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     GetWorkflowExecutionHistoryReverseRequest,
@@ -31,11 +33,11 @@ EQUAL_FAILURES = 5
 """Failures before a row, or of a workflow task, after which the run is ended."""
 
 NEWEST_EVENTS = 20
+REASON_LIMIT = 500
 
 log = structlog.get_logger(__name__)
 
 _CLOSED = {
-    WorkflowExecutionStatus.TERMINATED: (OutcomeKind.CANCELLED, "Its workflow was terminated in Temporal."),
     WorkflowExecutionStatus.CANCELED: (OutcomeKind.CANCELLED, "Its workflow was cancelled in Temporal."),
     WorkflowExecutionStatus.TIMED_OUT: (OutcomeKind.ORPHANED, "Its workflow ran into Temporal's own timeout."),
     WorkflowExecutionStatus.FAILED: (OutcomeKind.ORPHANED, "Its workflow failed without writing its end."),
@@ -85,16 +87,29 @@ class Reconciler:
 
     async def _task_failure(self, workflow_id: str) -> Failure | None:
         """Of the newest workflow task that Temporal wrote down as failed."""
+        for event in await self._newest_events(workflow_id):
+            if event.HasField("workflow_task_failed_event_attributes"):
+                return event.workflow_task_failed_event_attributes.failure
+        return None
+
+    async def _terminated(self, workflow_id: str) -> str:
+        """Who terminated it and why, as Temporal wrote it down."""
+        for event in await self._newest_events(workflow_id):
+            if event.HasField("workflow_execution_terminated_event_attributes"):
+                told = event.workflow_execution_terminated_event_attributes
+                return "".join(
+                    [f" by {told.identity}" if told.identity else "", f": {told.reason}" if told.reason else ""]
+                )
+        return ""
+
+    async def _newest_events(self, workflow_id: str) -> Sequence[HistoryEvent]:
         asked = GetWorkflowExecutionHistoryReverseRequest(
             namespace=self._client.namespace,
             execution=WorkflowExecution(workflow_id=workflow_id),
             maximum_page_size=NEWEST_EVENTS,
         )
         answer = await self._client.workflow_service.get_workflow_execution_history_reverse(asked)
-        for event in answer.history.events:
-            if event.HasField("workflow_task_failed_event_attributes"):
-                return event.workflow_task_failed_event_attributes.failure
-        return None
+        return answer.history.events
 
     async def _verdict(self, row: OpenRunRow) -> Outcome | None:
         handle = self._client.get_workflow_handle(row.workflow_id)
@@ -104,6 +119,9 @@ class Reconciler:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return _ended(OutcomeKind.ORPHANED, f"Temporal no longer knows its workflow {row.workflow_id}.")
             raise
+        if description.status is WorkflowExecutionStatus.TERMINATED:
+            told = (await self._terminated(row.workflow_id))[:REASON_LIMIT].rstrip(".")
+            return _ended(OutcomeKind.CANCELLED, f"Its workflow was terminated in Temporal{told}.")
         if description.status in _CLOSED:
             return _ended(*_CLOSED[description.status])
         wedged = _wedged_phase(row, description, self._equal_failures)

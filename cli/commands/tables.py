@@ -59,6 +59,7 @@ def print_run(console: Console, view: RunView, page: str) -> None:
         ("Pipeline", f"{view.pipeline_name}@{view.pipeline_hash[:12]}"),
         *((("Workspace", f"{view.workspace_name} ({view.repo_path})"),) if view.workspace_name else ()),
         ("Asked by", view.actor),
+        *((("Cancel by", clean(view.cancel_asked.by_whom)),) if view.cancel_asked else ()),
         ("Took", _took(view)),
         *final_lines(view, page),
     ]

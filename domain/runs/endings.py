@@ -23,7 +23,7 @@ def error_of(record: AttemptRecord) -> PhaseError:
 def _unsaid(record: AttemptRecord) -> PhaseError:
     match record.result.status:
         case PhaseStatus.CANCELLED:
-            return PhaseError(kind=ErrorKind.CANCELLED, message="the phase was cancelled.")
+            return PhaseError(kind=ErrorKind.CANCELLED, message="The phase was cancelled.")
         case PhaseStatus.CHANGES_REQUESTED:
             return PhaseError(
                 kind=ErrorKind.INVALID_OUTPUT,
@@ -41,7 +41,7 @@ def _unsaid(record: AttemptRecord) -> PhaseError:
 def cancelled(where: str) -> Outcome:
     error = PhaseError(
         kind=ErrorKind.CANCELLED,
-        message=f"the run was cancelled {where}.",
+        message=f"The run was cancelled {where}.",
         hint="Start a new run when the work is still wanted.",
     )
     return Outcome(kind=OutcomeKind.CANCELLED, error=error)

@@ -188,6 +188,11 @@ class RequestView(Frozen):
     sent_at: datetime | None = None
     settled_at: datetime | None = None
 
+    @property
+    def by_whom(self) -> str:
+        """`ada: enough`."""
+        return f"{self.actor}: {self.reason}" if self.reason else self.actor
+
 
 class RunView(RunListItem):
     """Everything of one run but its events and output."""
@@ -209,6 +214,12 @@ class RunView(RunListItem):
     phases: tuple[PhaseView, ...] = ()
     """In the order in which they first began."""
     requests: tuple[RequestView, ...] = ()
+
+    @property
+    def cancel_asked(self) -> RequestView | None:
+        """The first cancel that was not refused."""
+        cancels = (request for request in self.requests if request.kind is RequestKind.CANCEL)
+        return next((request for request in cancels if request.status is not RequestStatus.REFUSED), None)
 
 
 class EventView(Frozen):

@@ -107,6 +107,13 @@ async def test_a_run_that_temporal_does_not_have_says_why(api: Served, recorder:
     assert "What now: It is tried again by itself" in shown
 
 
+async def test_who_cancelled_and_why(api: Served, recorder: Recorder) -> None:
+    opened = await recorder.open_run()
+    await api.deps.requests.cancel_run(api.ours.id, opened.id, actor="ada", reason="<enough>")
+    shown = await page(api, f"/ui/runs/{opened.id}")
+    assert "by ada: &lt;enough&gt;" in words(shown)
+
+
 async def test_whole_output_is_a_plain_text_download(api: Served, recorder: Recorder) -> None:
     opened = await recorder.open_run()
     phase = await opened.begin("verify")

@@ -10,9 +10,9 @@ from cli.commands.progress import Progress
 from cli.commands.screen import Plain, Terminal, screen
 from cli.commands.tables import print_run, print_runs
 from cli.commands.watching import print_end
-from domain.runs.views import RunPage
-from domain.runs.words import ExecutionStatus, OutcomeKind, PhaseStatus, RunStatus
-from tests.cli.commands.views import FAILED, attempt, execution, run
+from domain.runs.views import RequestView, RunPage
+from domain.runs.words import ExecutionStatus, OutcomeKind, PhaseStatus, RequestKind, RequestStatus, RunStatus
+from tests.cli.commands.views import BEGAN, FAILED, RUN, attempt, execution, run
 
 
 def _console(*, terminal: bool, width: int = 100) -> tuple[Console, io.StringIO]:
@@ -82,6 +82,15 @@ def test_the_end_of_a_failed_run_says_why_and_what_to_do() -> None:
     assert "Failed: `pytest` ended with exit code 1" in file.getvalue()
     assert FAILED.hint in file.getvalue()
     assert "http://page" in file.getvalue()
+
+
+def test_a_run_shows_who_asked_for_its_cancel_and_why() -> None:
+    console, file = _console(terminal=False, width=200)
+    applied = RequestStatus.APPLIED
+    asked = RequestView(id=RUN, kind=RequestKind.CANCEL, status=applied, actor="ada", reason="enough", created_at=BEGAN)
+    refused = asked.model_copy(update={"status": RequestStatus.REFUSED, "actor": "bob"})
+    print_run(console, run(status=RunStatus.CANCELLED, requests=(refused, asked)), "http://p")
+    assert "Cancel by   ada: enough" in file.getvalue()
 
 
 def test_an_empty_list_says_how_to_start_a_run() -> None:

@@ -184,7 +184,7 @@ def test_a_failure_without_an_error_is_told_as_internal() -> None:
 
 def test_cancel_wins_over_going_on_and_over_failing_but_not_over_finished_work() -> None:
     going = run_all(state(), PLAN, IMPLEMENT_1).cancelled()
-    assert headline(end(going).outcome) == "Cancelled: the run was cancelled before self-review of iteration 1"
+    assert headline(end(going).outcome) == "Cancelled: The run was cancelled before self-review of iteration 1"
     failing = run_all(state(), ("plan", failed(ErrorKind.INTERNAL))).cancelled()
     assert str(end(failing).outcome) == "cancelled"
     killed = PhaseResult(status=PhaseStatus.CANCELLED)

@@ -63,11 +63,15 @@ async def test_a_bad_signal_is_recorded_as_refused(engine: World) -> None:
 
 async def test_a_terminated_workflow_is_closed_by_the_reconciler(engine: World) -> None:
     handle = await sleeping(engine)
-    await handle.terminate("by hand")
+    await handle.terminate(reason="by hand")
     await engine.reconciler().look_once()
     run = await engine.end_of(handle)
     assert (run["status"], run["outcome_kind"]) == ("CANCELLED", "cancelled")
-    assert "terminated" in run["error"]["message"]
+    told = run["error"]["message"]
+    assert told.startswith("Its workflow was terminated in Temporal by ")
+    assert told.endswith(": by hand.")
+    [execution] = await engine.rows("SELECT status, error FROM execution WHERE run_id = %s", run["id"])
+    assert (execution["status"], execution["error"]["message"]) == ("lost", told)
 
 
 async def test_a_workflow_that_is_gone_is_closed_as_orphaned(engine: World) -> None:
