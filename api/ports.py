@@ -1,6 +1,6 @@
 """What the API needs of the record. adapters/store satisfies it; api/wiring.py puts the two together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from uuid import UUID
@@ -89,6 +89,10 @@ class Catalogue(Protocol):
         self, org_id: UUID, name_or_id: str, servers: Sequence[McpServer]
     ) -> WorkspaceFacts | None:
         """Its servers of tools are these and no others from now on. None: there is no such workspace."""
+        ...
+
+    async def set_models(self, org_id: UUID, name_or_id: str, models: Mapping[str, str]) -> WorkspaceFacts | None:
+        """Its models of roles and stages are these and no others from now on. None: there is no such workspace."""
         ...
 
     async def policy(self, org_id: UUID) -> Policy: ...

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from domain.agents.mcp_servers import MOST_SERVERS
 from domain.agents.tools import McpServer
-from domain.runs.messages import RunStart
+from domain.runs.messages import ModelName, RunStart
 from domain.runs.words import RequestStatus
 
 FIX_DATES: dict[str, JsonValue] = {
@@ -59,7 +59,8 @@ TICKETS: dict[str, JsonValue] = {
     "mcp_servers": [
         {"name": "tickets", "url": "http://127.0.0.1:9000/mcp", "headers": {"Authorization": "Bearer env:TICKETS"}},
         {"name": "docs", "command": ["docs-server", "--stdio"], "unsafe": False},
-    ]
+    ],
+    "models": {"context": "openai:gpt-5-nano", "default": "openai:gpt-5-mini"},
 }
 
 
@@ -70,6 +71,11 @@ class WorkspacePatch(BaseModel):
 
     mcp_servers: tuple[McpServer, ...] | None = Field(
         default=None, max_length=MOST_SERVERS, description="All servers of tools that its agents may use."
+    )
+    models: dict[str, ModelName] | None = Field(
+        default=None,
+        max_length=100,
+        description="All models that it chooses: by role or stage, `default` for every other one.",
     )
 
 

@@ -1,6 +1,6 @@
 """The catalogue with the shipped pipelines in it: an organization has them from its first look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from adapters.store.catalogue import PostgresCatalogue
@@ -48,6 +48,9 @@ class ShippedPipelines:
         self, org_id: UUID, name_or_id: str, servers: Sequence[McpServer]
     ) -> WorkspaceFacts | None:
         return await self._catalogue.set_mcp_servers(org_id, name_or_id, servers)
+
+    async def set_models(self, org_id: UUID, name_or_id: str, models: Mapping[str, str]) -> WorkspaceFacts | None:
+        return await self._catalogue.set_models(org_id, name_or_id, models)
 
     async def policy(self, org_id: UUID) -> Policy:
         return await self._catalogue.policy(org_id)

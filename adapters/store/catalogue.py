@@ -1,6 +1,6 @@
 """What an organization has set up: pipelines, workspaces, policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from psycopg import sql
@@ -133,6 +133,17 @@ class PostgresCatalogue:
                 (Jsonb([server.model_dump(mode="json") for server in servers]), found.workspace_id),
             )
         return found.model_copy(update={"mcp_servers": tuple(servers)})
+
+    async def set_models(self, org_id: UUID, name_or_id: str, models: Mapping[str, str]) -> WorkspaceFacts | None:
+        """These and no others; nothing else of the workspace is touched. None: there is no such workspace."""
+        async with self._database.organization(org_id) as connection:
+            found = await _by_name(connection, name_or_id)
+            if found is None:
+                return None
+            await connection.execute(
+                "UPDATE workspace SET models = %s WHERE id = %s", (Jsonb(dict(models)), found.workspace_id)
+            )
+        return found.model_copy(update={"models": dict(models)})
 
     async def save_workspace(self, org_id: UUID, facts: WorkspaceFacts) -> None:
         """Makes or changes the workspace of this id. Raises Conflict when another one has its name."""

@@ -1,5 +1,7 @@
 """What an organization has: pipelines and workspaces."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Response, status
 
 from api.deps import Admin, TheDeps, Viewer
@@ -7,8 +9,10 @@ from api.problems import documented
 from api.publishing import read_pipeline
 from api.schemas import PipelineSummary, PublishBody, WorkspacePatch
 from domain.agents.mcp_servers import check_servers
-from domain.errors import NotFound
+from domain.errors import Forbidden, NotFound
+from domain.models.policy import Policy, check
 from domain.pipelines.spec import Pipeline
+from domain.runs.failure import PhaseError
 from domain.runs.ports import WorkspaceFacts
 
 router = APIRouter(prefix="/api/v1", tags=["setup"])
@@ -38,7 +42,7 @@ async def list_workspaces(deps: TheDeps, caller: Viewer) -> tuple[WorkspaceFacts
 
 @router.get("/workspaces/{name}", responses=documented(404, 422))
 async def show_workspace(name: str, deps: TheDeps, caller: Viewer) -> WorkspaceFacts:
-    """One of them, by name or id: its commands, its environment and its servers of tools."""
+    """One of them, by name or id: its commands, its environment, its models and its servers of tools."""
     return _known(await deps.catalogue.workspace_named(caller.principal.org_id, name), name)
 
 
@@ -47,10 +51,23 @@ async def change_workspace(name: str, body: WorkspacePatch, deps: TheDeps, calle
     """Changes what is given, for runs that start afterwards. The same change again changes nothing, so that no
     Idempotency-Key is needed. A server's command is run by workers, in the sandbox: this needs an admin."""
     org_id = caller.principal.org_id
-    if body.mcp_servers is None:
-        return _known(await deps.catalogue.workspace_named(org_id, name), name)
-    check_servers(body.mcp_servers)
-    return _known(await deps.catalogue.set_mcp_servers(org_id, name, body.mcp_servers), name)
+    if body.mcp_servers is not None:
+        check_servers(body.mcp_servers)
+    if body.models is not None:
+        _check_models(body.models, await deps.catalogue.policy(org_id))
+    found = _known(await deps.catalogue.workspace_named(org_id, name), name)
+    if body.mcp_servers is not None:
+        found = _known(await deps.catalogue.set_mcp_servers(org_id, name, body.mcp_servers), name)
+    if body.models is not None:
+        found = _known(await deps.catalogue.set_models(org_id, name, body.models), name)
+    return found
+
+
+def _check_models(models: Mapping[str, str], policy: Policy) -> None:
+    for key, model in models.items():
+        verdict = check(policy, model)
+        if isinstance(verdict, PhaseError):
+            raise Forbidden(verdict.message, hint=verdict.hint, field=f"models.{key}")
 
 
 def _known(found: WorkspaceFacts | None, name: str) -> WorkspaceFacts:

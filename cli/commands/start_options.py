@@ -49,7 +49,7 @@ class StartOptions(Frozen):
     def body(self) -> dict[str, Any]:
         """Raises CommandError naming the option, or PipelineProblems naming file, line and field."""
         task = self._task()
-        model, models = _models(self.models)
+        model, models = read_models(self.models)
         document = load_document(Path(self.pipeline)) if Path(self.pipeline).suffix in FILE_ENDINGS else None
         limits = {"tokens": self.max_tokens, "cost_usd": _cost(self.max_cost), "time_seconds": self.max_seconds}
         settings = {
@@ -88,7 +88,8 @@ class StartOptions(Frozen):
         return read_task(self.task_file) if self.task_file is not None else task_of_text(self.task or "", "--task")
 
 
-def _models(given: tuple[str, ...]) -> tuple[str | None, dict[str, str]]:
+def read_models(given: tuple[str, ...]) -> tuple[str | None, dict[str, str]]:
+    """What `--model` gave without a role or stage, and what with one."""
     model, models = None, {}
     for text in given:
         role, equals, of_role = text.partition("=")

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from pydantic import RootModel
+from pydantic import RootModel, TypeAdapter, ValidationError
 from rich.console import Console
 
 from cli.commands.client import Api
@@ -15,7 +15,10 @@ from cli.commands.failing import USAGE, CommandError, told
 from cli.commands.progress import clean
 from cli.commands.server_file import read_servers
 from cli.commands.settings import CommandSettings, find_target
+from cli.commands.start_options import read_models
 from domain.agents.tools import McpServer
+from domain.models.choice import ANY_ROLE
+from domain.runs.messages import ModelName
 from domain.runs.ports import WorkspaceFacts
 
 app = typer.Typer(name="workspace", help="Show and change workspaces.", no_args_is_help=True)
@@ -65,16 +68,46 @@ def change(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="role=provider:model or stage=provider:model, or provider:model for every other one; all of them.",
+            show_default=False,
+        ),
+    ] = None,
+    no_models: Annotated[bool, typer.Option("--no-models", help="It chooses no model any more.")] = False,
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
     """Change a workspace, for runs that start afterwards. Needs an admin's key."""
     with told(as_json=as_json):
-        if mcp is None:
-            raise CommandError("Nothing to change was given.", hint="Give --mcp FILE.", exit_code=USAGE)
-        servers = [server.model_dump(mode="json") for server in read_servers(mcp)]
+        body: dict[str, Any] = {}
+        if mcp is not None:
+            body["mcp_servers"] = [server.model_dump(mode="json") for server in read_servers(mcp)]
+        if model or no_models:
+            body["models"] = _models(tuple(model or ()), no_models)
+        if not body:
+            raise CommandError(
+                "Nothing to change was given.", hint="Give --mcp FILE, --model or --no-models.", exit_code=USAGE
+            )
         with _api(state_dir) as api:
-            _print(api.patch(_path(name), {"mcp_servers": servers}, WorkspaceFacts), as_json=as_json)
+            _print(api.patch(_path(name), body, WorkspaceFacts), as_json=as_json)
+
+
+def _models(given: tuple[str, ...], none: bool) -> dict[str, str]:
+    if given and none:
+        raise CommandError("--model and --no-models were given.", hint="Give one of them.", exit_code=USAGE)
+    every_other, models = read_models(given)
+    models |= {ANY_ROLE: every_other} if every_other else {}
+    try:
+        return TypeAdapter(dict[str, ModelName]).validate_python(models)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]["input"]
+        raise CommandError(
+            f"--model: `{wrong}` is no model; write provider:model, or role=provider:model.",
+            field="models",
+            exit_code=USAGE,
+        ) from None
 
 
 @contextmanager
@@ -98,6 +131,7 @@ def _print(facts: WorkspaceFacts, *, as_json: bool) -> None:
         "Tests": facts.test_command or "none",
         "Set-up": facts.setup_command or "none",
         "Environment": " ".join(sorted(facts.env)) or "none",
+        "Models": " ".join(f"{key}={model}" for key, model in sorted(facts.models.items())) or "none",
         "Tool servers": "" if facts.mcp_servers else "none",
     }
     for label, value in lines.items():

@@ -46,6 +46,26 @@ async def test_servers_are_set_shown_and_taken_away(api: Served, repository: Pat
     assert (await change(api, name, [])).json()["mcp_servers"] == []
 
 
+async def test_models_are_set_beside_the_rest_and_judged_by_the_policy(api: Served, repository: Path) -> None:
+    name = await started(api, repository)
+    path, admin = f"/api/v1/workspaces/{name}", api.ours.header(Role.ADMIN)
+    assert (await change(api, name, SERVERS)).status_code == 200
+    chosen = {"context": "scripted:demo", "default": "scripted:other"}
+    changed = await api.client.patch(path, json={"models": chosen}, headers=admin)
+    assert changed.status_code == 200, changed.text
+    shown = (await api.client.get(path, headers=api.ours.header(Role.VIEWER))).json()
+    assert shown == changed.json() and shown["models"] == chosen and len(shown["mcp_servers"]) == 2
+    refused = await api.client.patch(path, json={"models": {"coder": "gone:big-1"}}, headers=admin)
+    assert refused.status_code == 403 and refused.json()["field"] == "models.coder"
+    assert "`gone:big-1`" in refused.json()["detail"]
+    nameless = await api.client.patch(path, json={"models": {"coder": "big-1"}}, headers=admin)
+    assert nameless.status_code == 422
+    viewer = await api.client.patch(path, json={"models": {}}, headers=api.ours.header(Role.OPERATOR))
+    assert viewer.status_code == 403
+    both = await api.client.patch(path, json={"models": {}, "mcp_servers": []}, headers=admin)
+    assert (both.json()["models"], both.json()["mcp_servers"]) == ({}, [])
+
+
 @pytest.mark.parametrize(
     ("server", "field"),
     [

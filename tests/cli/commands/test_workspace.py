@@ -122,3 +122,28 @@ def test_the_same_file_as_json(tmp_path: Path) -> None:
     file = tmp_path / "servers.json"
     file.write_text('{"mcp_servers": [{"name": "docs", "command": ["docs-server"]}]}')
     assert [server.name for server in read_servers(file)] == ["docs"]
+
+
+def test_models_are_sent_by_role_and_stage_and_shown(millwright: Any) -> None:
+    words = ("set", "my shop", "--model", "context=scripted:small", "--model", "scripted:big")
+    shown = millwright(*words)
+    assert shown.exit_code == 0, shown.output
+    assert "context=scripted:small default=scripted:big" in shown.output
+    assert json.loads(millwright("show", "my shop", "--json").stdout)["models"] == {
+        "context": "scripted:small",
+        "default": "scripted:big",
+    }
+    assert json.loads(millwright("set", "my shop", "--no-models", "--json").stdout)["models"] == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--model", "coder=gpt"), "`gpt` is no model"),
+        (("--model", "scripted:demo", "--no-models"), "Give one of them"),
+        ((), "--no-models"),
+    ],
+)
+def test_models_that_are_none_are_wrong_usage(millwright: Any, words: tuple[str, ...], says: str) -> None:
+    refused = millwright("set", "my shop", *words)
+    assert refused.exit_code == 2 and says in refused.output
