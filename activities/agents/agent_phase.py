@@ -107,6 +107,7 @@ class BuiltinAgent:
                 worktree=context.tree.path,
                 env=facts.env,
                 time_limit_seconds=spec.command_seconds,
+                seconds_left=lambda: work.seconds_left,
                 servers=facts.mcp_servers,
             )
             boxes.append(await stack.enter_async_context(self._boxes.open(place)))

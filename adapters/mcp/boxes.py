@@ -26,6 +26,9 @@ START_SECONDS = 60.0
 MOST_TOOLS = 100
 """Of all servers together: providers take 128 in one call, and the agent has some of its own."""
 
+_LEAST_SECONDS = 1.0
+"""For a call at the end of the phase's time: the phase itself says that its time is over, after the turn."""
+
 
 class McpToolBoxes:
     """Commands run through the sandbox, as every command of a phase; references become values here."""
@@ -50,7 +53,7 @@ class McpToolBoxes:
         served = await self._served(place)
         try:
             await _start(served)
-            yield McpToolBox(served, place.time_limit_seconds)
+            yield McpToolBox(served, place)
         finally:
             await _close(served)
 
@@ -75,9 +78,9 @@ class McpToolBoxes:
 class McpToolBox:
     """All servers' tools of one execution; a server that was listed first comes first."""
 
-    def __init__(self, served: Sequence["ServedTools"], limit_seconds: float) -> None:
+    def __init__(self, served: Sequence["ServedTools"], place: ToolPlace) -> None:
         self._served = served
-        self._limit_seconds = limit_seconds
+        self._place = place
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -95,6 +98,12 @@ class McpToolBox:
         if served is None:
             return ToolOutcome(text=f"There is no tool `{name}`.", is_error=True)
         return await served.call(name, arguments, self._limit_seconds)
+
+    @property
+    def _limit_seconds(self) -> float:
+        place = self._place
+        left = place.time_limit_seconds if place.seconds_left is None else place.seconds_left()
+        return max(_LEAST_SECONDS, min(place.time_limit_seconds, left))
 
     def _server_of(self, name: str) -> "ServedTools | None":
         """By the name's beginning: also for a tool that its server does not list any more."""

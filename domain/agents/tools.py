@@ -1,5 +1,6 @@
 """The ports between an agent's turns and what carries out its tool calls."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, Self
@@ -55,6 +56,8 @@ class ToolPlace(Frozen):
     env: dict[str, str] = {}
     time_limit_seconds: float
     """Longest time of one call."""
+    seconds_left: Callable[[], float] | None = None
+    """How long the phase may still work: no call takes longer."""
     servers: tuple[McpServer, ...] = ()
 
 
