@@ -8,7 +8,7 @@ export UV_SYSTEM_CERTS ?= true
 endif
 RUN := "$(UV)" run --frozen
 
-.PHONY: setup demo up down test data-test check bench kill-test real-projects
+.PHONY: setup demo up down test data-test check bench kill-test agent-kill-test real-projects
 
 setup:
 	@$(PYTHON) deploy/setup.py
@@ -40,6 +40,10 @@ bench: setup
 kill-test: setup
 	$(RUN) python -m tests.campaigns.kill_test
 
+agent-kill-test: setup
+	$(RUN) python -m tests.campaigns.agent_kill
+
 # PROJECTS=<folder of repositories, each with a case.json> (read from the environment); without it, public projects from the package index.
+# AGENT=1 lets the agent phase do the work, with tools.
 real-projects: setup
 	$(RUN) python -m tests.campaigns.real_projects

@@ -58,22 +58,14 @@ class WorkerProcess:
 
     async def start(self) -> None:
         before = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker"],
-                cwd=ROOT,
-                env=self.env,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
+        self.process = self._started()
         self.pids.add(self.process.pid)
         async with asyncio.timeout(READY_SECONDS):
             while b'"event": "ready"' not in self.log.read_bytes()[before:]:
                 assert self.process.poll() is None, self.log.read_text()[-2000:]
                 await asyncio.sleep(0.05)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> "subprocess.Popen[bytes]":
         argv = [sys.executable, "-m", "worker"]
         with self.log.open("ab") as log:
             return subprocess.Popen(argv, cwd=ROOT, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

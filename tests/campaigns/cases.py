@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
@@ -36,12 +37,12 @@ class Case(Frozen):
     def project(self) -> str:
         return self.name.split("/")[0]
 
-    def write_script(self, folder: Path) -> Path:
-        """The scripted model of this case; its `provider:model` is `scripted:<path>`."""
+    def write_script(self, folder: Path, *, agent: bool) -> Path:
+        """The scripted model of this case; its `provider:model` is `scripted:<path>`. `agent`: it works with tools."""
+        coder = self._agent() if agent else self._files()
         replies = [
             {"role": "planner", "text": "Find the change that the failing test points at, and mend it."},
-            {"role": "coder", "turn": 1, "files": self.content.wrong},
-            {"role": "coder", "files": self.content.right},
+            *coder,
             {"role": "reviewer", "json": {"approved": True, "comments": ""}},
         ]
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,36 @@ class Case(Frozen):
         usage = {"tokens_in": 1000, "tokens_out": 100, "billed_usd": "0.001"}
         path.write_text(yaml.safe_dump({"usage": usage, "replies": replies}, allow_unicode=True))
         return path
+
+    def _files(self) -> list[dict[str, Any]]:
+        return [
+            {"role": "coder", "iteration": 1, "files": self.content.wrong},
+            {"role": "coder", "files": self.content.right},
+        ]
+
+    def _agent(self) -> list[dict[str, Any]]:
+        """First it reads and changes the wrong thing; then it sees the tests fail, mends it, and sees them pass."""
+        tests = _call("run_command", command=self.content.test_command)
+        looks = [_call("list_files", pattern="*.py"), *(_call("read_file", path=path) for path in self.content.wrong)]
+        first = [
+            {"text": "I look first.", "tool_calls": looks},
+            {"tool_calls": [_write(path, text) for path, text in self.content.wrong.items()]},
+            {"tool_calls": [_call("finish", summary="I changed what looked wrong.")]},
+        ]
+        second = [
+            {"text": "That was not it.", "tool_calls": [tests]},
+            {"tool_calls": [*(_write(path, text) for path, text in self.content.right.items()), tests]},
+            {"tool_calls": [_call("finish", summary="The tests pass now.")]},
+        ]
+        return [{"role": "coder", "iteration": 1, "turns": first}, {"role": "coder", "iteration": 2, "turns": second}]
+
+
+def _call(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"name": name, "arguments": arguments}
+
+
+def _write(path: str, text: str | None) -> dict[str, Any]:
+    return _call("write_file", path=path, text=text)
 
 
 def read_folder(folder: Path) -> list[Case]:

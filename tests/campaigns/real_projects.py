@@ -1,6 +1,7 @@
 """`make real-projects`: public projects with planted faults, each mended by a scripted model at its second try.
 
     python -m tests.campaigns.real_projects [--projects FOLDER] [--continue] [--seed N] [--folder FOLDER]
+                                             [--agent]
 
 Ends with one JSON line of its counts; exit code 1 when one is off. docs/campaigns.md describes `case.json`.
 """
@@ -58,24 +59,25 @@ def public_cases(projects: Sequence[Project], faults: int, seed: int, *, base: P
     return cases
 
 
-def job(case: Case, scripts: Path) -> Job:
-    model = f"scripted:{case.write_script(scripts)}"
+def job(case: Case, scripts: Path, *, agent: bool) -> Job:
+    model = f"scripted:{case.write_script(scripts, agent=agent)}"
     content = case.content
     return Job(
         case.name,
         {
             "task": content.task,
             "repo": str(case.repo),
-            "pipeline": "code-change",
+            "pipeline": "agent-change" if agent else "code-change",
             "settings": {"model": model, "test_command": content.test_command},
         },
     )
 
 
-def run_cases(stack: LocalStack, cases: Sequence[Case], folder: Path) -> Report:
-    """Brings the stack up and down again. What `folder` knows of runs that ended is not done again."""
+def run_cases(stack: LocalStack, cases: Sequence[Case], folder: Path, *, agent: bool = False) -> Report:
+    """Brings the stack up and down again. What `folder` knows of runs that ended is not done again. `agent`: the agent
+    phase does the work, with tools."""
     before = _checkouts_before(cases, folder / "checkouts.json")
-    jobs = [job(case, folder / "scripts") for case in cases]
+    jobs = [job(case, folder / "scripts", agent=agent) for case in cases]
     try:
         stack.up()
         ends = asyncio.run(Runs(stack, Results(folder / "results.jsonl")).all(jobs, tell=_tell))
@@ -168,6 +170,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--continue", dest="continued", action="store_true", help="do only what is not done yet")
     parser.add_argument("--seed", type=int, default=1, help="which faults are planted")
+    parser.add_argument(
+        "--agent",
+        action="store_true",
+        default=os.environ.get("AGENT", "") not in ("", "0"),
+        help="pipeline agent-change: the scripted model works with tools",
+    )
     parser.add_argument("--folder", type=Path, help="where all of it lies (default: in the state folder)")
     options = parser.parse_args(arguments)
     base = (options.folder or StackSettings().state_folder / "campaigns" / "real-projects").absolute()
@@ -182,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         console.print("fetching projects, planting faults …")
         cases = public_cases(all_projects(), FAULTS_PER_PROJECT, options.seed, base=base, folder=work / "cases")
-    report = run_cases(stack, cases, work)
+    report = run_cases(stack, cases, work, agent=options.agent)
     for line in report.off:
         console.print(f"OFF {line}")
     if report.off:

@@ -18,6 +18,7 @@ from tests.campaigns.mutation import mutations
 from tests.support.scratch import scratch_folder
 
 RUNS = 20
+AGENT_RUNS = 8
 MODULE = """\
 def area(width, height):
     if width < 0 or height < 0:
@@ -84,19 +85,20 @@ def _fails(repo: Path) -> bool:
     return subprocess.run([sys.executable, "-B", "test_shapes.py"], cwd=repo, capture_output=True).returncode == 1
 
 
-def test_real_projects(folder: Path) -> None:
+@pytest.mark.parametrize(("agent", "runs"), [(False, RUNS), (True, AGENT_RUNS)], ids=["model", "agent"])
+def test_real_projects(folder: Path, agent: bool, runs: int) -> None:
     right = MODULE.encode()
-    for number, site in zip(range(RUNS), cycle(mutations(right)), strict=False):
+    for number, site in zip(range(runs), cycle(mutations(right)), strict=False):
         repo, faulty = folder / "projects" / f"shapes-{number}", site.apply(right, site.fault)
         _repository(repo, faulty, faulty + b"# looked at\n")
         assert _fails(repo), f"{site} is not caught by the tests"
     stack = LocalStack(folder / "stack", real_projects.SETTINGS)
     try:
-        report = real_projects.run_cases(stack, read_folder(folder / "projects"), folder)
+        report = real_projects.run_cases(stack, read_folder(folder / "projects"), folder, agent=agent)
     finally:
         stack.remove()
     assert report.off == ()
-    assert report.counts["verified_in_2_iterations"] == report.counts["delivered"] == RUNS
+    assert report.counts["verified_in_2_iterations"] == report.counts["delivered"] == runs
 
 
 def test_kill_test(folder: Path) -> None:
