@@ -66,6 +66,8 @@ from worker.shipped import ShippedPipelines
 from workflows.run import RunWorkflow
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "pipelines" / "scripts"
+SHARED_FOLDER = Path("/var/lib/millwright")
+"""What a stack of root keeps outside its state folder (PostgreSQL's data)."""
 STICKY_TIMEOUT = timedelta(seconds=1)
 """After a worker is killed the next task of a workflow it cached waits this long (10 s by default)."""
 WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
@@ -136,7 +138,13 @@ async def compose(
             record=PostgresPackRecord(database),
             artifacts=artifacts,
         )
-        sandbox = GuardedSandbox(redactor, search_path=environment.get("PATH", os.defpath))
+        sandbox = GuardedSandbox(
+            redactor,
+            search_path=environment.get("PATH", os.defpath),
+            bubblewrap_mode=settings.sandbox_mode,
+            worktrees=settings.state_dir / "workspaces",
+            hidden=(settings.state_dir, SHARED_FOLDER),
+        )
         calls = ModelCalls(
             ledger=PostgresCallLedger(database, worker=name),
             providers=providers,
@@ -174,7 +182,7 @@ async def compose(
                     workspaces=workspaces,
                     ledger=phase_ledger,
                     artifacts=artifacts,
-                    baselines=PostgresBaselines(database),
+                    baselines=PostgresBaselines(database, notifier.mark),
                     redactor=redactor,
                 ),
                 PhaseKind.AGENT: agent_phases(

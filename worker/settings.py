@@ -1,6 +1,7 @@
 """What a worker takes from the environment, read once in __main__."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,3 +44,11 @@ class WorkerSettings(BaseSettings):
     @property
     def artifacts(self) -> str:
         return self.artifact_url or (self.state_dir / "artifacts").absolute().as_uri()
+    sandbox: Literal["auto", "bubblewrap", "guard"] = Field(default="auto", validation_alias="MILLWRIGHT_SANDBOX")
+    """Commands under bubblewrap where it works; always, else they are refused; never."""
+
+    @property
+    def sandbox_mode(self) -> Literal["auto", "always", "off"]:
+        modes: dict[str, Literal["auto", "always", "off"]] = {"bubblewrap": "always", "guard": "off"}
+        return modes.get(self.sandbox, "auto")
+

@@ -26,7 +26,7 @@ import sys
 import time
 from typing import Any
 
-from adapters.sandbox import launch, proctree, scratch, worktree_lock
+from adapters.sandbox import idmap, launch, proctree, scratch, users, worktree_lock
 
 KILL_ORDER = b"k"
 SIGN_OF_LIFE = b"."
@@ -177,6 +177,8 @@ class Guard:
                 self._reports.send("refused", refusal)
                 return
         began = time.monotonic()
+        if self._request["user"] is not None and not self._request["shown"]:
+            users.give(self._request["show"], self._request["user"])
         started = launch.start(self._request, self._streams)
         self._streams.close()
         if isinstance(started, str):
@@ -230,6 +232,33 @@ class Guard:
         }
 
 
+def _take_user(request: dict[str, Any]) -> None:
+    """A user for the command, where there are some to give. Its worktree is shown to it as its own where the kernel can
+    do that (inside bubblewrap, since the mount must be ours alone), else given to it and taken back."""
+    span, request["user"], request["shown"] = request["users"], None, False
+    if span is None:
+        return
+    request["user"], _held_until_we_end = users.take(*span)
+    trouble = "bubblewrap is not in use"
+    if request["wrapper"]:
+        try:
+            idmap.own_mounts()
+            idmap.show_as(request["user"], request["show"])
+            request["shown"] = True
+        except OSError as error:
+            trouble = str(error)
+    if not request["shown"] and not request["may_give"]:
+        raise OSError(f"{', '.join(request['show'])} cannot be shown to another user as its own ({trouble})")
+
+
+def _return_user(request: dict[str, Any]) -> None:
+    if request["user"] is not None:
+        users.end_all(request["user"])
+        if not request["shown"] and request["may_give"]:
+            users.take_back(request["show"], request["user"])
+        users.leave(request["user"])
+
+
 def _watch_over(guard: int, reports: Reports) -> None:
     """The watcher's life: wait for the guard; if it was killed, end what it left."""
 
@@ -264,6 +293,11 @@ def main() -> None:
     reports = Reports(report)
     # opened before the fork, so that the lock is held until guard and watcher are both gone
     lock = worktree_lock.open_file(request["lock"]) if request["lock"] else None
+    try:
+        _take_user(request)
+    except OSError as error:
+        reports.send("refused", str(error))
+        return
     launch.prctl(launch.PR_SET_CHILD_SUBREAPER, 1)
     watcher = os.getpid()
     guard = os.fork()
@@ -276,6 +310,7 @@ def main() -> None:
     os.close(control)
     streams.close()
     _watch_over(guard, reports)
+    _return_user(request)
     if lock is not None:
         worktree_lock.leave(lock, watcher)
     if request["remove"]:

@@ -6,18 +6,19 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
-from adapters.sandbox import bubblewrap
+from adapters.sandbox import means as machine
 from adapters.sandbox import scratch as scratch_folders
+from adapters.sandbox import view
 from adapters.sandbox.account import Account
 from adapters.sandbox.open_process import GuardedProcess, Pipes
 from adapters.sandbox.output import OutputWindow
 from adapters.sandbox.process import GuardProcess
 from adapters.sandbox.watch import Watched, watch
 from domain.redaction import Redactor
-from domain.sandbox.ports import Command, CommandResult, OpenProcess
+from domain.sandbox.ports import Command, CommandResult, NetworkAccess, OpenProcess, Protection, ResourceLimits
 
 GRACE_SECONDS = 1.0
 """Between TERM and KILL; with the watch period it keeps a cancelled tree's end well below 3 s."""
@@ -34,8 +35,8 @@ class GuardedSandbox:
     """Implements domain.sandbox.ports.Sandbox.
 
     `search_path` is the commands' PATH. `scratch` is where their TMPDIR and, if none is given, HOME are made (a short
-    path, since sockets are made there); None: the system's folder for temporary files. `bubblewrap_mode`: `auto` uses
-    it where it works, `off` never.
+    path, since sockets are made there); None: the system's folder for temporary files. `worktrees` and `hidden` are as
+    in adapters.sandbox.view.Places. `limits` count for commands that name none.
     """
 
     def __init__(
@@ -44,15 +45,25 @@ class GuardedSandbox:
         *,
         search_path: str,
         scratch: Path | None = None,
-        bubblewrap_mode: Literal["auto", "off"] = "auto",
+        bubblewrap_mode: machine.Mode = "auto",
         silence_seconds: float = SILENCE_SECONDS,
+        worktrees: Path | None = None,
+        hidden: tuple[Path, ...] = (),
+        limits: ResourceLimits | None = None,
     ) -> None:
         self._redactor = redactor
-        self._search_path = search_path
+        self._places = view.Places(search_path=search_path, worktrees=worktrees, hidden=hidden)
         self._scratch = scratch
-        self._bubblewrap = bubblewrap_mode == "auto"
+        self._mode = bubblewrap_mode
+        self._means = machine.find(bubblewrap_mode, search_path)
         self._silence_seconds = silence_seconds
+        self._limits = limits or ResourceLimits()
         self._account = Account(redactor, silence_seconds)
+
+    def protection(self, command: Command) -> Protection:
+        """See domain.sandbox.ports.Sandbox.protection."""
+        folders = self._folders(command)
+        return self._means.protection(command, folders, self._places.are_ours(folders))
 
     async def run(
         self,
@@ -109,7 +120,7 @@ class GuardedSandbox:
         folder = Path(tempfile.mkdtemp(prefix="mw-", dir=self._scratch))
         try:
             try:
-                request = await self._request(command, process.mark, folder)
+                request = self._request(command, process.mark, folder)
                 await process.start(request, pipes.command_ends if pipes else ())
             except OSError as error:
                 raise self._account.refused(command, str(error)) from error
@@ -132,25 +143,46 @@ class GuardedSandbox:
             await on_output(piece)
         return self._account.result(process, command, watched.window, end, run_seconds)
 
-    async def _request(self, command: Command, mark: str, folder: Path) -> dict[str, Any]:
-        words: tuple[str, ...] = ()
-        if self._bubblewrap:
-            words = await asyncio.to_thread(bubblewrap.wrapper, self._search_path)
+    def _folders(self, command: Command) -> tuple[Path, ...]:
+        """What the command owns and we keep: its worktree and a HOME that was given."""
+        worktree = self._places.worktree(command.cwd)
+        return (worktree,) if command.home is None else (worktree, command.home)
+
+    def _refusal(self, command: Command) -> str | None:
+        boxed = self._means.bubblewrap is not None
+        if not boxed and self._mode == "always":
+            return f"it must run under bubblewrap, but {self._means.no_bubblewrap}"
+        if not boxed and command.network is NetworkAccess.NONE:
+            return f"it must not reach the network, which bubblewrap alone can hold, but {self._means.no_bubblewrap}"
+        return self._places.refused(self._places.worktree(command.cwd)) if boxed else None
+
+    def _request(self, command: Command, mark: str, folder: Path) -> dict[str, Any]:
+        """Raises OSError for a command that may not be run as it is asked for."""
+        if (refusal := self._refusal(command)) is not None:
+            raise OSError(refusal)
+        means, folders = self._means, self._folders(command)
+        ours = self._places.are_ours(folders)
+        own_user = means.own_user(folders, ours)
         home, temporary = command.home or folder / "home", folder / "tmp"
+        if command.home is not None:
+            command.home.mkdir(parents=True, mode=0o700, exist_ok=True)
+        words: list[str] = []
+        if means.bubblewrap:
+            words = view.words(means.bubblewrap, means.drop, self._places, command, own=folder, home=home)
         name, _, value = mark.partition("=")
         return {
             "argv": list(command.argv),
-            "wrapper": list(words),
+            "wrapper": words,
             "cwd": str(command.cwd),
             "env": {
-                "PATH": self._search_path,
+                "PATH": self._places.search_path,
                 "HOME": str(home),
                 "LANG": "C.UTF-8",
-                "TMPDIR": str(temporary),
+                "TMPDIR": "/tmp" if words else str(temporary),
                 **command.env,
                 name: value,
             },
-            "limits": command.limits.model_dump(),
+            "limits": (command.limits or self._limits).model_dump(),
             "time_limit_seconds": command.time_limit_seconds,
             "grace_seconds": GRACE_SECONDS,
             "silence_seconds": self._silence_seconds,
@@ -159,6 +191,9 @@ class GuardedSandbox:
             "mark": mark,
             "make": [str(home), str(temporary)],
             "remove": str(folder),
+            "users": means.users if own_user else None,
+            "show": [str(each) for each in folders if each.is_dir()],
+            "may_give": ours,
         }
 
 

@@ -1,7 +1,7 @@
 """Starts a guard's command: session, limits, privileges, descriptors, exec. Standard library only."""
 
 # pathlib would double the guard's start-up time
-# ruff: noqa: PTH103, PTH112, PTH116, PTH118, PTH123
+# ruff: noqa: PTH101, PTH103, PTH112, PTH116, PTH118, PTH123
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from adapters.sandbox import proctree
+from adapters.sandbox import proctree, users
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -103,21 +103,24 @@ def _become_command(request: dict[str, Any], streams: Streams, guard: int, troub
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")  # short of memory, the kernel takes a command before it takes a worker or a database
     limits = request["limits"]
-    processes = limits["processes"]
+    processes, user = limits["processes"], request["user"]
     if processes is not None and os.getuid() != 0:
         processes += _processes_of_user()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_NPROC, processes)
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    _limit(resource.RLIMIT_DATA, limits["memory_bytes"])  # not AS: runtimes reserve far more than they use
     if not request["wrapper"]:  # bubblewrap does both itself, and needs more before
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
         if os.geteuid() == 0:
             _drop_capabilities()
+        if user is not None:
+            users.become(user)
     os.chdir(request["cwd"])
     streams.connect()
     close_others(trouble)
-    argv = [*request["wrapper"], *request["argv"]]
+    argv = [*(word.replace("{user}", str(user)) for word in request["wrapper"]), *request["argv"]]
     os.execvpe(argv[0], argv, request["env"])
 
 
@@ -133,8 +136,14 @@ def start(request: dict[str, Any], streams: Streams) -> int | str:
         return f"the folder {request['cwd']} does not exist"
     if not _executable(request["argv"][0], request["env"].get("PATH", ""), request["cwd"]):
         return f"no program {request['argv'][0]!r} on PATH {request['env'].get('PATH', '')}"
+    user = request["user"]
     for folder in request["make"]:
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        if user is not None and folder.startswith(request["remove"]):
+            os.chown(folder, user, user)
+    if user is not None:
+        os.chmod(request["remove"], 0o711)
+        users.add_to_accounts(request["remove"], user, request["env"]["HOME"])
     guard = os.getpid()
     trouble_in, trouble_out = os.pipe()
     pid = os.fork()

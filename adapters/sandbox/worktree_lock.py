@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from adapters.sandbox import proctree, scratch
+from adapters.sandbox import proctree, scratch, users
 
 POLL_SECONDS = 0.02
 ENDING_SECONDS = 4.0
@@ -78,6 +78,8 @@ def take(
     left = _holder(lock)
     if left is not None:
         proctree.end_marked(left["mark"])  # its guard and watcher were killed together
+        if left.get("user"):
+            users.end_left(left["user"])
         scratch.remove_folder(left["remove"])
     watcher = proctree.read(os.getppid())
     _write(
@@ -87,6 +89,7 @@ def take(
             "started": watcher.started if watcher else 0,
             "mark": request["mark"],
             "remove": request["remove"],
+            "user": request["user"],
         },
     )
     return None

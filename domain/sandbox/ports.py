@@ -47,7 +47,8 @@ class Command(Frozen):
     stall_seconds: float
     head_bytes: int = 256 * 1024
     tail_bytes: int = 256 * 1024
-    limits: ResourceLimits = ResourceLimits()
+    limits: ResourceLimits | None = None
+    """None: the worker's."""
     home: Path | None = None
     """HOME of the command, kept afterwards; None: a fresh folder that is removed with the command's TMPDIR."""
     lock: Path | None = None
@@ -90,6 +91,10 @@ class CommandResult(Frozen):
 
 
 class Sandbox(Protocol):
+    def protection(self, command: Command) -> Protection:
+        """What will hold for this command on this machine."""
+        ...
+
     async def run(
         self,
         command: Command,

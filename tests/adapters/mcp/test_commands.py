@@ -176,7 +176,7 @@ async def test_a_program_that_does_not_exist_fails_the_phase_by_name(place: Plac
 async def test_a_server_that_breaks_in_a_call_is_told_and_after_some_times_left_alone(
     place: Place, tmp_path: Path, mode: str, limit_seconds: float, words: str
 ) -> None:
-    starts = tmp_path / "starts"
+    starts = place.worktree / "starts"
     async with place.box(raw(mode, str(starts)), raw("well", name="good"), limit_seconds=limit_seconds) as box:
         for _ in range(MOST_SESSIONS):
             outcome = await box.call("raw__ask", {})
@@ -196,7 +196,7 @@ async def test_a_server_that_died_between_two_calls_is_started_anew(place: Place
 
 
 async def test_an_answer_that_is_no_result_is_an_error_of_that_call_only(place: Place, tmp_path: Path) -> None:
-    starts = tmp_path / "starts"
+    starts = place.worktree / "starts"
     async with place.box(raw("no-result-in-call", str(starts))) as box:
         for _ in range(5):
             outcome = await box.call("raw__ask", {})
@@ -238,7 +238,7 @@ async def test_only_usable_tools_are_offered_each_once_with_capped_words(place: 
         {"name": "bad", "inputSchema": {"type": "object", "properties": {"a": {"type": "nonsense"}}}},
         {"name": "plain", "title": "A title", "inputSchema": {"type": "object"}}
     ]""" % ("word " * 5_000)
-    async with place.box(raw("tools", str(tmp_path / "starts"), tools)) as box:
+    async with place.box(raw("tools", str(place.worktree / "starts"), tools)) as box:
         assert [spec.name for spec in box.specs] == ["raw__good", "raw__plain"]
         assert len(box.specs[0].description) <= 2_001
         assert box.specs[1].description == "A title"

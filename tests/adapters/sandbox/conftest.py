@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.sandbox import bubblewrap, proctree
+from adapters.sandbox import means, proctree
 from adapters.sandbox.guarded import GuardedSandbox
 from domain.redaction import StreamRedactor
 from domain.sandbox.ports import Command, CommandResult, shell
@@ -52,6 +52,11 @@ class Bench:
         self.stop_reason: str | None = None
         self.token = f"BENCH={uuid4()}"
 
+    @property
+    def own_user(self) -> bool:
+        command = Command(argv=("true",), cwd=self.cwd, time_limit_seconds=1, stall_seconds=1)
+        return self.sandbox.protection(command).own_user
+
     async def note(self, text: str) -> None:
         self.live.append(text)
 
@@ -86,7 +91,7 @@ class Bench:
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     """Every test runs under the plain guard, and under bubblewrap where that works."""
     wrapped = request.param == "bubblewrap"
-    if wrapped and not bubblewrap.wrapper(SEARCH_PATH):
+    if wrapped and means.find("auto", SEARCH_PATH).bubblewrap is None:
         pytest.skip("bubblewrap is not on PATH, or may not make namespaces here")
     sandbox = GuardedSandbox(PlainRedactor(), search_path=SEARCH_PATH, bubblewrap_mode="auto" if wrapped else "off")
     return Bench(sandbox, tmp_path)

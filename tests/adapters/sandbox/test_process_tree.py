@@ -188,7 +188,7 @@ def worker_process(bench: Bench, tmp_path: Path) -> "subprocess.Popen[str]":
 
 def _start_worker(bench: Bench, tmp_path: Path, silence_seconds: float) -> "subprocess.Popen[str]":
     script = f"setsid sleep 1000 & python -c '{DOUBLE_FORK}'; trap '' TERM; echo ready; sleep 1000; sleep 1000"
-    mode = "auto" if bench.sandbox._bubblewrap else "off"
+    mode = bench.sandbox._mode
     arguments = [SEARCH_PATH, mode, bench.token, str(tmp_path / "lock"), script, str(bench.cwd), str(silence_seconds)]
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, *arguments],
@@ -245,15 +245,15 @@ async def test_a_command_ends_what_two_killed_guards_left(
 ) -> None:
     """Worker, watcher and guard killed at one stroke: nobody is left to notice but the next execution."""
     guard, watcher = _guards_above(bench)
-    [temporary] = {_environment(pid)["TMPDIR"] for pid in bench.living()}
+    [home] = {_environment(pid)["HOME"] for pid in bench.living()}
     for pid in (worker_process.pid, watcher, guard):
         os.kill(pid, signal.SIGKILL)
     _end(worker_process)
     earlier, bench.token = bench.token, "BENCH=later"
-    assert Path(temporary).exists()
+    assert Path(home).exists()
     assert (await bench.run("echo mine", lock=tmp_path / "lock")).output == "mine\n"
     assert proctree.marked(earlier) == []
-    assert not Path(temporary).parent.exists()
+    assert not Path(home).parent.exists()
 
 
 async def test_a_command_waits_for_one_that_is_about_to_end(bench: Bench, tmp_path: Path) -> None:
