@@ -119,7 +119,10 @@ async def compose(
     metrics = WorkerMetrics()
     async with (
         open_database(
-            settings.database_url, max_connections=settings.phase_slots + 4, name=f"millwright worker {name}"
+            settings.database_url,
+            max_connections=settings.phase_slots + 4,
+            name=f"millwright worker {name}",
+            generic_plans=True,
         ) as database,
         open_providers(scripts=SCRIPTS, secrets=SecretResolver(environment, redactor)) as providers,
         open_forwarding(
@@ -214,6 +217,7 @@ async def compose(
                         workspaces=workspaces,
                         setup=setup,
                         redactor=redactor,
+                        network=settings.agent_network,
                     ),
                 ),
                 PhaseKind.GIT: GitExecutor(
