@@ -160,6 +160,8 @@ class VerifyingExecutor:
             "artifacts": (*others, kept),
         }
         if judged.passes:
+            message = f"{context.spec.name} passed although its command did not: {judged.note}"
+            await self._baselines.warn(context.key.org_id, context.key.run_id, message)
             return work.model_copy(update={**told, "status": PhaseStatus.PASSED, "error": None, "fingerprint": None})
         assert work.error is not None, "a phase that failed has an error"
         error = work.error.model_copy(update={"hint": f"{judged.note} {work.error.hint}"})

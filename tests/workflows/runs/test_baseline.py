@@ -37,6 +37,11 @@ async def test_red_before_is_named_and_passes_and_the_base_is_run_once_for_all_r
     assert (first["status"], first["exit_code"]) == ("passed", 1)
     assert first["summary"].startswith("Before this run: 1 red (test_red). Nothing else fails: counted as passed.\n")
     assert second["summary"].startswith("Before this run: 1 red")
+    warned = await engine.rows("SELECT data->>'message' AS message FROM run_event WHERE type = 'run.warning'")
+    assert [row["message"] for row in warned] == [
+        "verify passed although its command did not: "
+        "Before this run: 1 red (test_red). Nothing else fails: counted as passed."
+    ] * 2, "each run says it once"
     steps = await engine.rows("SELECT title, status, exit_code, tail FROM step WHERE key LIKE %s", "baseline%")
     assert [(step["status"], step["exit_code"]) for step in steps] == [("failed", 1)] * 2, "once, and once more as red"
     assert steps[0]["title"].startswith("baseline: ")

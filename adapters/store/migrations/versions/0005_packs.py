@@ -18,5 +18,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     refuse_when_rows(["base_pack"])
+    op.execute("DROP FUNCTION run_warn")
     for table in TABLES:
         op.execute(f"DROP TABLE {table}")

@@ -34,3 +34,23 @@ CREATE POLICY baseline_of_organization ON baseline
     WITH CHECK (org_id = nullif(current_setting('app.org_id', true), '')::uuid);
 
 GRANT SELECT, INSERT, DELETE ON base_pack, baseline TO millwright_app;
+
+CREATE FUNCTION run_warn(p jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Tells something of a run that is neither a failure nor a step of it; the same once. False: it was told before.
+DECLARE
+    v_org uuid := (p->>'org_id')::uuid;
+    v_run uuid := (p->>'run_id')::uuid;
+    v_seq bigint;
+BEGIN
+    PERFORM set_config('app.org_id', p->>'org_id', true);
+    SELECT event_seq + 1 INTO v_seq FROM run WHERE id = v_run FOR NO KEY UPDATE;
+    IF NOT FOUND OR EXISTS (
+        SELECT 1 FROM run_event WHERE run_id = v_run AND type = 'run.warning' AND data->>'message' = p->>'message'
+    ) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO run_event (run_id, seq, org_id, type, at, data)
+    VALUES (v_run, v_seq, v_org, 'run.warning', clock_timestamp(), jsonb_build_object('message', p->'message'));
+    UPDATE run SET event_seq = v_seq, changed_at = clock_timestamp() WHERE id = v_run;
+    RETURN true;
+END $$;
