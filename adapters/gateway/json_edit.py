@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _DECODER = json.JSONDecoder()
@@ -45,19 +46,15 @@ def _members(text: str) -> list[Member]:
         at = _expect(text, at, ",")
 
 
-def with_value(text: str, name: str, value: object) -> str:
-    """`text` with every member `name` set to `value`; put first where there is none."""
-    changed = False
-    for member in reversed(members(text)):
-        if member.name == name:
-            text = text[: member.value_start] + json.dumps(value) + text[member.value_end :]
-            changed = True
-    if changed:
-        return text
+def with_values(text: str, found: list[Member], values: Mapping[str, object]) -> str:
+    """`text`, whose members are `found`, with every member named in `values` set so; put first where there is none."""
+    for member in reversed(found):
+        if member.name in values:
+            text = text[: member.value_start] + json.dumps(values[member.name]) + text[member.value_end :]
+    known = {member.name for member in found}
+    new = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in values.items() if name not in known]
     at = text.index("{") + 1
-    rest = text[at:]
-    comma = "" if rest.lstrip().startswith("}") else ","
-    return f"{text[:at]}{json.dumps(name)}:{json.dumps(value)}{comma}{rest}"
+    return text[:at] + ",".join([*new, ""] if found else new) + text[at:] if new else text
 
 
 def without(text: str, name: str) -> str:

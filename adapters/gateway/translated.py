@@ -1,5 +1,8 @@
 """A client's request as our own model calls have it."""
 
+from collections.abc import Mapping
+
+from adapters.gateway.reading import items, obj
 from domain.base import Frozen
 from domain.models.messages import Message, Speaker, ToolCall, ToolResult, ToolSpec
 
@@ -10,11 +13,6 @@ class Translated(Frozen):
     max_output_tokens: int | None = None
     json_schema: dict[str, object] | None = None
     seed: int | None = None
-
-    @property
-    def turn(self) -> int:
-        """Of the agent: what it was answered before stands in the conversation, also when it was resumed."""
-        return 1 + sum(message.speaker is Speaker.ASSISTANT for message in self.messages)
 
 
 class Conversation:
@@ -50,3 +48,17 @@ class Conversation:
 
     def messages(self) -> tuple[Message, ...]:
         return tuple(self._messages)
+
+
+def turn_of(body: Mapping[str, object]) -> int:
+    """Which of its calls an agent makes with this request, in any format, from 1: what it was answered before stands
+    in the conversation, also when it was resumed. What the assistant says in one go is one answer."""
+    said = items(body.get("messages")) or items(body.get("input"))
+    answers, within = 0, False
+    for item in map(obj, said):
+        if item.get("type") == "reasoning":
+            continue
+        of_assistant = item.get("role") == "assistant" or item.get("type") == "function_call"
+        answers += of_assistant and not within
+        within = of_assistant
+    return answers + 1

@@ -14,10 +14,11 @@ import httpx2
 from adapters.gateway.formats import FORMATS
 from adapters.gateway.headers import Headers, to_client, to_provider
 from adapters.gateway.hiding import KeyHidden, usage_hidden
-from adapters.gateway.json_edit import members, with_value
-from adapters.gateway.reading import obj, parsed
+from adapters.gateway.json_edit import Member, members, with_values
+from adapters.gateway.reading import obj
 from adapters.gateway.sse import Events
-from adapters.gateway.untranslatable import Refusals, invalid_request
+from adapters.gateway.translated import turn_of
+from adapters.gateway.untranslatable import invalid_request
 from adapters.providers.credentials import credential
 from adapters.providers.openai_compatible import ITERATION_HEADER, ROLE_HEADER, TURN_HEADER, header_text
 from adapters.providers.upstreams import Upstream
@@ -57,6 +58,8 @@ class PassedOn:
         self._secrets = secrets
         self._redactor = redactor
         self._meter = FORMATS[asked.format].meter()
+        self._usage_unasked = False
+        """A chat stream is asked for usage that the client did not ask for, and must not see."""
 
     async def call(self, request: ModelRequest, settings: ProviderSettings, to: Upstream) -> ModelReply:
         what = f"{settings.name}:{request.model}"
@@ -73,17 +76,23 @@ class PassedOn:
         raise CallRefused(refused.error, maybe_billed=refused.maybe_billed, reply=paid)
 
     def _outgoing(self, request: ModelRequest, to: Upstream, key: str | None) -> httpx2.Request:
-        body, self._usage_unasked = _body(self._asked, request.model)
+        text, found = _read_body(self._asked.body)
+        told = {member.name: member.value for member in found}
+        changed: dict[str, object] = {"model": request.model}
+        if self._asked.format is WireFormat.OPENAI_CHAT and self._asked.stream:
+            options = obj(told.get("stream_options"))
+            self._usage_unasked = options.get("include_usage") is not True
+            if self._usage_unasked:
+                changed["stream_options"] = options | {"include_usage": True}
         ours: Headers = (("accept-encoding", "identity"),)
         if to.tells_role:
-            turn = FORMATS[self._asked.format].read(parsed(self._asked.body), Refusals()).turn
-            role = (ROLE_HEADER, header_text(request.role))
-            ours = (*ours, role, (TURN_HEADER, str(turn)), (ITERATION_HEADER, str(request.iteration)))
+            role, iteration = (ROLE_HEADER, header_text(request.role)), (ITERATION_HEADER, str(request.iteration))
+            ours = (*ours, role, iteration, (TURN_HEADER, str(turn_of(told))))
         return httpx2.Request(
             "POST",
             to.url(self._asked.operation, self._asked.query),
             headers=[*to_provider(self._asked.headers), *ours, *to.headers(key, self._asked.headers)],
-            content=body,
+            content=with_values(text, found, changed).encode(),
             extensions={"timeout": httpx2.Timeout(_SILENT_SECONDS, connect=_CONNECT_SECONDS).as_dict()},
         )
 
@@ -169,16 +178,10 @@ class PassedOn:
         return CallRefused(error, maybe_billed=True, reply=self._meter.reply())
 
 
-def _body(asked: WireRequest, model: str) -> tuple[bytes, bool]:
-    """The client's bytes with the provider's name of the model; and whether usage is asked for that it did not ask."""
+def _read_body(body: bytes) -> tuple[str, list[Member]]:
     try:
-        text = with_value(asked.body.decode(), "model", model)
-        if asked.format is not WireFormat.OPENAI_CHAT or not asked.stream:
-            return text.encode(), False
-        options = obj({member.name: member.value for member in members(text)}.get("stream_options"))
-        if options.get("include_usage") is True:
-            return text.encode(), False
-        return with_value(text, "stream_options", options | {"include_usage": True}).encode(), True
+        text = body.decode()
+        return text, members(text)
     except ValueError as error:
         raise invalid_request(f"The request's body is no JSON object: {error}.") from None
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from adapters.gateway.formats import FORMATS
 from adapters.gateway.headers import Headers
 from adapters.gateway.reading import parsed
+from adapters.gateway.translated import turn_of
 from adapters.gateway.untranslatable import Refusals, invalid_request
 from domain.gateway.wire import WireAnswer, WireRequest
 from domain.models.messages import ModelReply, ModelRequest, TokenUsage
@@ -70,7 +71,7 @@ class TranslatedCall:
             update={
                 "messages": read.messages,
                 "tools": read.tools,
-                "turn": read.turn,
+                "turn": turn_of(body),
                 "max_output_tokens": read.max_output_tokens or _DEFAULT_OUTPUT_TOKENS,
                 "json_schema": read.json_schema,
                 "seed": read.seed,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.gateway.headers import to_client, to_provider
 from adapters.gateway.hiding import KeyHidden, usage_hidden
-from adapters.gateway.json_edit import members, with_value, without
+from adapters.gateway.json_edit import members, with_values, without
 from adapters.gateway.sse import Event, Events, event
 
 VALUES = st.recursive(
@@ -24,7 +24,7 @@ LAYOUTS = st.sampled_from([{}, {"indent": 2}, {"separators": (",", ":")}, {"ensu
 @given(OBJECTS, LAYOUTS, st.text(max_size=10))
 def test_a_value_is_set_and_every_other_byte_stays(object: dict[str, Any], layout: dict[str, Any], model: str) -> None:
     text = " " + json.dumps(object, **layout) + "\n"
-    changed = with_value(text, "model", model)
+    changed = with_values(text, members(text), {"model": model})
     assert json.loads(changed) == object | {"model": model}
     if "model" in object:
         member = next(member for member in members(text) if member.name == "model")
@@ -40,9 +40,17 @@ def test_a_member_is_taken_out(object: dict[str, Any], layout: dict[str, Any]) -
         assert left == text
 
 
+def test_several_values_are_set_at_once() -> None:
+    def changed(text: str) -> str:
+        return with_values(text, members(text), {"model": "x", "new": {"a": True}})
+
+    assert changed('{ "stream":true , "model":"a"}') == '{"new":{"a": true}, "stream":true , "model":"x"}'
+    assert json.loads(changed(" { } ")) == {"model": "x", "new": {"a": True}}
+
+
 def test_doubled_and_escaped_names_are_found() -> None:
     text = '{"model": "a", "mod\\u0065l": "b", "n": {"model": "c"}}'
-    assert with_value(text, "model", "x") == '{"model": "x", "mod\\u0065l": "x", "n": {"model": "c"}}'
+    assert with_values(text, members(text), {"model": "x"}) == '{"model": "x", "mod\\u0065l": "x", "n": {"model": "c"}}'
     assert without('{"a":1,"a":2}', "a") == "{}"
 
 
