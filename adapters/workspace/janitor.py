@@ -1,6 +1,7 @@
 """Goes over the worktrees found on disk, whatever the record says, and tells what became of each."""
 
 import contextlib
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -9,7 +10,7 @@ from adapters.workspace import runs
 from adapters.workspace.abandoned import remove_abandoned
 from adapters.workspace.folders import remove_folder
 from adapters.workspace.git import Git
-from adapters.workspace.layout import TEMPORARY_PREFIX, ClonePlace, Layout, RunPlace
+from adapters.workspace.layout import SPOOL_PREFIX, TEMPORARY_PREFIX, ClonePlace, Layout, RunPlace
 from adapters.workspace.locks import released_after, try_lock
 from adapters.workspace.worktree import KnownTrees
 from domain.base import Frozen
@@ -19,6 +20,7 @@ _PACK_ABOVE = 5000
 """Loose objects in a clone before they are packed; what no ref names is dropped after two weeks."""
 
 _UUID_LENGTH = 36
+_ON_ITS_WAY_SECONDS = 6 * 3600.0
 
 
 class KeptWorktree(Frozen):
@@ -102,12 +104,21 @@ def _remove_leftovers(clone: ClonePlace) -> None:
         return
     for leftover in clone.runs.glob(f"{TEMPORARY_PREFIX}*"):
         run_id = _as_uuid(leftover.name[-_UUID_LENGTH:])
-        if run_id is None:
+        if run_id is None or _may_be_on_its_way(leftover):
             continue
         lock = try_lock(RunPlace(clone, run_id).git_lock)
         if lock is not None:
             with released_after(lock):
                 remove_folder(leftover)
+
+
+def _may_be_on_its_way(leftover: Path) -> bool:
+    """A pack is carried to or from the artifact store without a lock."""
+    if not leftover.name.startswith(SPOOL_PREFIX):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - leftover.stat().st_mtime < _ON_ITS_WAY_SECONDS
+    return True
 
 
 def _pack(git: Git, clone: ClonePlace) -> None:

@@ -15,6 +15,8 @@ from uuid import UUID
 TEMPORARY_PREFIX = ".tmp-"
 """Of names that a killed process may leave, ending in the run's id; its next one, or the janitor, removes them."""
 
+SPOOL_PREFIX = f"{TEMPORARY_PREFIX}pack-"
+
 _UNSAFE_IN_REF = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -66,7 +68,7 @@ class RunPlace:
 
     def new_spool(self) -> Path:
         """A file for a pack on its way to or from the artifact store."""
-        return self.clone.runs / f"{TEMPORARY_PREFIX}pack-{token_hex(8)}-{self.run_id}"
+        return self.clone.runs / f"{SPOOL_PREFIX}{token_hex(8)}-{self.run_id}"
 
     @property
     def index(self) -> Path:

@@ -21,7 +21,7 @@ def inspect(git: Git, repo_path: str) -> Base:
         raise _not_git(path, top)
     bare, inside, shallow = top.text.split("\n", 2)
     _refuse_inner_folder(git, path, bare=bare == "true", inside_git_dir=inside == "true")
-    names = git.try_run("log", "-1", "--format=%H %T", "HEAD")
+    names = git.try_run("log", "-1", "--format=%H %T", "HEAD", "--")
     if names.code != 0:
         raise InvalidInput(
             f"The repository {path} has no commit that a run could start from: {_said(names)}",
@@ -56,8 +56,15 @@ def checked_path(repo_path: str) -> Path:
 
 
 def _refuse_inner_folder(git: Git, path: Path, *, bare: bool, inside_git_dir: bool) -> None:
-    if bare or inside_git_dir:
+    if bare:
         return
+    if inside_git_dir:
+        checkout = path.parent if path.name == ".git" else None
+        raise InvalidInput(
+            f"{path} is git's own folder inside a repository, not the repository",
+            hint=f"Give {checkout}." if checkout else "Give the folder of its checkout.",
+            field="repo",
+        )
     top = git.run("rev-parse", "--show-toplevel").stdout.decode(errors="surrogateescape").removesuffix("\n")
     if Path(top).resolve() != path.resolve():
         raise InvalidInput(

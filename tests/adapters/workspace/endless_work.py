@@ -14,12 +14,15 @@ async def work(root: str, workspace: str, run: str, repo: str, base: str, branch
     base_tree = (await workspaces.inspect(repo)).tree
     print("ready", flush=True)
     path = await workspaces.prepare(*ids, repo, base)
-    turn = 0
+    turn, known = 0, base_tree
     while True:
         turn += 1
         for number in range(20):
             (path / f"new-{turn}-{number}.txt").write_text(f"{turn} {number}\n" * 50)
-        tree = await workspaces.snapshot(*ids, label=f"{turn}")
+        made = await workspaces.packs.checkpoint(*ids, label=f"{turn}", known_tree=known)
+        tree = known = made.tree
+        if made.pack is not None:
+            made.pack.unlink()
         await workspaces.commit(
             *ids, tree=tree, message="turn", trailers={"Turn": f"{turn}"}, branch=branch, base_commit=base
         )

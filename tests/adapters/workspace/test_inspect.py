@@ -72,8 +72,15 @@ async def test_a_folder_inside_a_repository_names_the_repository(
 async def test_an_empty_repository(workspaces: GitWorkspaces, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "empty")
     error = await refused(workspaces, str(tmp_path / "empty"))
-    assert "no commit" in error.message
+    assert error.message.endswith("has no commit that a run could start from: fatal: bad revision 'HEAD'")
     assert "git commit" in error.hint
+
+
+async def test_the_inside_of_a_repository_names_its_checkout(workspaces: GitWorkspaces, user_repo: UserRepo) -> None:
+    error = await refused(workspaces, str(user_repo.path / ".git"))
+    assert "git's own folder" in error.message
+    assert error.hint == f"Give {user_repo.path}."
+    assert "its checkout" in (await refused(workspaces, str(user_repo.path / ".git" / "objects"))).hint
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """SIGKILL at any moment, with or without the git under way: the next call goes on from what is there."""
 
 import asyncio
+import os
 import random
 import sys
 from uuid import UUID, uuid4
@@ -65,11 +66,22 @@ async def everything_works(victim: Run, branch: str) -> None:
     assert git(victim.repo.path, "fsck", "--no-dangling") == ""
     assert git(victim.path, "status", "--porcelain", "--", "src") == ""
     own = f"{victim.run_id}"
+    await packs_on_their_way_are_removed_when_they_are_old(victim)
     left = {p.name for p in victim.path.parent.iterdir() if own in p.name} - {
         own, f"{own}.index", f"{own}.json", f"{own}.git.lock"
     }  # fmt: skip
     assert left == set(), "nothing half-made stays"
     assert [p for p in victim.clone.parent.iterdir() if p.name.startswith(".tmp-")] == []
+
+
+async def packs_on_their_way_are_removed_when_they_are_old(victim: Run) -> None:
+    lost = list(victim.path.parent.glob(f".tmp-pack-*-{victim.run_id}"))
+    await victim.workspaces.clean_up(finished=(), active=(victim.run_id,))
+    assert all(pack.exists() for pack in lost), "it may be on its way to the artifact store"
+    for pack in lost:
+        os.utime(pack, (1, 1))
+    await victim.workspaces.clean_up(finished=(), active=(victim.run_id,))
+    assert not any(pack.exists() for pack in lost)
 
 
 async def test_locks_that_a_killed_git_left_do_not_stop_us(run: Run) -> None:
