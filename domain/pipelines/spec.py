@@ -125,7 +125,8 @@ class GitPhase(_Phase):
     """`commit`: the tree as one commit on the run's branch. `deliver`: push that branch."""
     message: str = "{{ task.subject }}"
     remote: str = "origin"
-    """`origin` is the user's repository; else a URL or path that the workspace allows."""
+    """`origin` is the user's repository; `bundle` none, the commits stay with the run; else a URL or path that the
+    workspace allows."""
 
 
 PhaseSpec = Annotated[ModelPhase | AgentPhase | ReviewPhase | CommandPhase | GitPhase, Field(discriminator="kind")]
