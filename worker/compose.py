@@ -147,6 +147,7 @@ async def compose(
             bubblewrap_mode=settings.sandbox_mode,
             worktrees=settings.state_dir / "workspaces",
             hidden=(settings.state_dir, SHARED_FOLDER),
+            limits=settings.command_limits,
         )
         calls = ModelCalls(
             ledger=PostgresCallLedger(database, worker=name),

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.models.choice import StageModels
 from domain.runs.messages import ModelName
+from domain.sandbox.ports import NetworkAccess, ResourceLimits
 
 
 class WorkerSettings(BaseSettings):
@@ -22,6 +23,8 @@ class WorkerSettings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65_535, validation_alias="MILLWRIGHT_WORKER_METRICS_PORT")
     gateway_port: int = Field(default=0, ge=0, le=65_535, validation_alias="MILLWRIGHT_GATEWAY_PORT")
     """Loopback port for external agents; 0: a free one."""
+    agent_network: NetworkAccess = Field(default=NetworkAccess.SHARED, validation_alias="MILLWRIGHT_AGENT_NETWORK")
+    """Of external agents and all that they run; `none`: they reach the gateway and nothing else."""
     heartbeat_seconds: float = Field(default=30.0, ge=1, le=300, validation_alias="MILLWRIGHT_HEARTBEAT_SECONDS")
     phase_slots: int = Field(default=8, ge=1, le=500, validation_alias="MILLWRIGHT_PHASE_SLOTS")
     """Phases that this worker runs at once."""
@@ -41,14 +44,35 @@ class WorkerSettings(BaseSettings):
     def stage_models(self) -> StageModels:
         return StageModels(context=self.context_model, retrieval=self.retrieval_model, execution=self.execution_model)
 
-    @property
-    def artifacts(self) -> str:
-        return self.artifact_url or (self.state_dir / "artifacts").absolute().as_uri()
     sandbox: Literal["auto", "bubblewrap", "guard"] = Field(default="auto", validation_alias="MILLWRIGHT_SANDBOX")
     """Commands under bubblewrap where it works; always, else they are refused; never."""
+
+    command_memory_mb: int | None = Field(default=None, ge=16, validation_alias="MILLWRIGHT_COMMAND_MEMORY_MB")
+    """Of all processes of one command together; default: three quarters of the machine's."""
+    command_cpu_seconds: float | None = Field(default=None, gt=0, validation_alias="MILLWRIGHT_COMMAND_CPU_SECONDS")
+    """Likewise; default: none, since time limits hold."""
+    command_processes: int = Field(default=2048, ge=1, validation_alias="MILLWRIGHT_COMMAND_PROCESSES")
+    """Processes and threads of one command."""
+    command_open_files: int = Field(default=4096, ge=16, validation_alias="MILLWRIGHT_COMMAND_OPEN_FILES")
+    """Of one process."""
+    command_file_mb: int = Field(default=10_240, ge=1, validation_alias="MILLWRIGHT_COMMAND_FILE_MB")
+    """Of one file."""
+
+    @property
+    def command_limits(self) -> ResourceLimits:
+        return ResourceLimits(
+            open_files=self.command_open_files,
+            processes=self.command_processes,
+            file_bytes=self.command_file_mb * 1024**2,
+            memory_bytes=None if self.command_memory_mb is None else self.command_memory_mb * 1024**2,
+            cpu_seconds=self.command_cpu_seconds,
+        )
 
     @property
     def sandbox_mode(self) -> Literal["auto", "always", "off"]:
         modes: dict[str, Literal["auto", "always", "off"]] = {"bubblewrap": "always", "guard": "off"}
         return modes.get(self.sandbox, "auto")
 
+    @property
+    def artifacts(self) -> str:
+        return self.artifact_url or (self.state_dir / "artifacts").absolute().as_uri()

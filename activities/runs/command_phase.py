@@ -112,11 +112,25 @@ def failure_of(text: str, result: CommandResult, limit_seconds: float, stall_sec
                 excerpt=excerpt,
                 hint="It may wait for input or a lock; raise stall_seconds of the phase if it is really that quiet.",
             )
+        case CommandEnd.CPU_LIMIT:
+            return PhaseError(
+                kind=ErrorKind.TIME_LIMIT,
+                message=f"`{shown}` was killed. {result.limit}",
+                excerpt=excerpt,
+                hint="Make the command cheaper, or raise MILLWRIGHT_COMMAND_CPU_SECONDS of the worker.",
+            )
+        case CommandEnd.MEMORY_LIMIT | CommandEnd.PROCESS_LIMIT:
+            return PhaseError(
+                kind=ErrorKind.COMMAND_FAILED,
+                message=f"`{shown}` was killed. {result.limit}",
+                excerpt=excerpt,
+                hint="Make the command smaller, or raise MILLWRIGHT_COMMAND_MEMORY_MB or _PROCESSES of the worker.",
+            )
         case _:
             how = f"was ended by {result.signal}" if result.signal else f"ended with exit code {result.exit_code}"
             return PhaseError(
                 kind=ErrorKind.COMMAND_FAILED,
-                message=f"`{shown}` {how}.",
+                message=f"`{shown}` {how}. {result.limit or ''}".rstrip(),
                 excerpt=excerpt or "(the command printed nothing)",
                 hint="Its whole output is on the run's page.",
             )

@@ -2,14 +2,23 @@
 
 import signal
 
+from adapters.sandbox.limits import reached
 from adapters.sandbox.output import OutputWindow
 from adapters.sandbox.process import GuardProcess
 from domain.errors import PhaseFailure
 from domain.redaction import Redactor
 from domain.runs.failure import ErrorKind, PhaseError
-from domain.sandbox.ports import Command, CommandEnd, CommandResult, shell
+from domain.sandbox.ports import Command, CommandEnd, CommandResult, ResourceLimits, shell
 
 SHOWN_CHARACTERS = 200
+_ENDS = {
+    "exited": CommandEnd.EXITED,
+    "time_limit": CommandEnd.TIME_LIMIT,
+    "cpu_limit": CommandEnd.CPU_LIMIT,
+    "memory_limit": CommandEnd.MEMORY_LIMIT,
+    "process_limit": CommandEnd.PROCESS_LIMIT,
+}
+"""The guard's reasons; the others are orders of ours."""
 
 
 class Account:
@@ -20,7 +29,13 @@ class Account:
         self._silence_seconds = silence_seconds
 
     def result(
-        self, process: GuardProcess, command: Command, window: OutputWindow, ordered: CommandEnd, run_seconds: float
+        self,
+        process: GuardProcess,
+        command: Command,
+        window: OutputWindow,
+        ordered: CommandEnd,
+        run_seconds: float,
+        limit: str | None,
     ) -> CommandResult:
         """Raises PhaseFailure(sandbox) when it never ran, or when something else than we ended it."""
         if process.refused is not None:
@@ -28,7 +43,7 @@ class Account:
         account = process.end
         if account is None or account["reason"] in ("stopped", "orphaned", "silent"):
             raise self._ended_from_outside(command, process, "" if account is None else account["reason"], window)
-        end = {"exited": CommandEnd.EXITED, "time_limit": CommandEnd.TIME_LIMIT}.get(account["reason"], ordered)
+        end = _ENDS.get(account["reason"], ordered)
         number = account["signal"]
         return CommandResult(
             end=end,
@@ -39,7 +54,12 @@ class Account:
             run_seconds=run_seconds,
             cpu_seconds=account["cpu_seconds"],
             tail=window.last_lines,
+            limit=limit,
         )
+
+    def limit(self, process: GuardProcess, limits: ResourceLimits, window: OutputWindow) -> str | None:
+        """Which limit it reached, as a sentence."""
+        return None if process.end is None else reached(limits, process.end, window.last_lines)
 
     def refused(self, command: Command, why: str) -> PhaseFailure:
         return PhaseFailure(

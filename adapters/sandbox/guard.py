@@ -33,6 +33,8 @@ SIGN_OF_LIFE = b"."
 
 KILL_SECONDS = 5.0
 """How long KILL is repeated before we say that something cannot be killed (uninterruptible sleep)."""
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.02, 0.25
+"""Between looks at what the tree uses: soon at first, since a burst may be over quickly."""
 CPU_REPORT_SECONDS = 1.0
 
 
@@ -132,6 +134,8 @@ class Guard:
         self._reports = reports
         self._statuses: dict[int, int] = {}
         self._stop: str | None = None
+        self._most_threads = 0
+        self._wrapped = 2 if request["wrapper"] else 0  # bubblewrap's own two processes
         self._heard = time.monotonic()
         wake_in, wake_out = os.pipe()
         os.set_blocking(wake_in, False)
@@ -187,12 +191,15 @@ class Guard:
             return
         self._reports.send("started", started)
         reason = self._watch(started, began)
-        wrapped = 2 if self._request["wrapper"] else 0
-        all_gone = end_tree(started, self._request["grace_seconds"], self._statuses, spare=wrapped)
+        self._count(proctree.descendants(os.getpid()))
+        grace = 0.0 if reason in ("memory_limit", "process_limit") else self._request["grace_seconds"]
+        all_gone = end_tree(started, grace, self._statuses, spare=self._wrapped)
         self._reports.send("end", self._account(started, reason, all_gone))
 
     def _watch(self, command: int, began: float) -> str:
         deadline = began + self._request["time_limit_seconds"]
+        pause = FIRST_LOOK_SECONDS
+        next_look = began + pause
         next_report = began + CPU_REPORT_SECONDS
         while True:
             _reap(self._statuses)
@@ -203,15 +210,36 @@ class Guard:
             now = time.monotonic()
             if now >= deadline:
                 return "time_limit"
-            if now >= next_report:
-                next_report = now + CPU_REPORT_SECONDS
-                self._reports.send("cpu", self._cpu_seconds())
-            self.listen(min(deadline, next_report) - time.monotonic())
+            if now >= next_look:
+                pause = min(2 * pause, LOOK_SECONDS)
+                next_look = now + pause
+                tree = proctree.descendants(os.getpid())
+                cpu_seconds = self._cpu_seconds(tree)
+                if now >= next_report:
+                    next_report = now + CPU_REPORT_SECONDS
+                    self._reports.send("cpu", cpu_seconds)
+                if (reached := self._reached(tree, cpu_seconds)) is not None:
+                    return reached
+            self.listen(min(deadline, next_look) - time.monotonic())
 
-    def _cpu_seconds(self) -> float:
+    def _reached(self, tree: list[proctree.Process], cpu_seconds: float) -> str | None:
+        self._count(tree)
+        limits = self._request["limits"]
+        memory = limits["memory_bytes"]
+        if memory is not None and proctree.memory_bytes(tree) > memory and proctree.exact_memory_bytes(tree) > memory:
+            return "memory_limit"
+        if limits["cpu_seconds"] is not None and cpu_seconds > limits["cpu_seconds"]:
+            return "cpu_limit"
+        if limits["processes"] is not None and self._most_threads > limits["processes"]:
+            return "process_limit"  # the kernel holds it for no root, and for others only beside what they run already
+        return None
+
+    def _count(self, tree: list[proctree.Process]) -> None:
+        self._most_threads = max(self._most_threads, sum(process.threads for process in tree) - self._wrapped)
+
+    def _cpu_seconds(self, tree: list[proctree.Process]) -> float:
         reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
-        living = proctree.cpu_seconds(proctree.descendants(os.getpid()))
-        return living + reaped.ru_utime + reaped.ru_stime
+        return proctree.cpu_seconds(tree) + reaped.ru_utime + reaped.ru_stime
 
     def _account(self, command: int | None, reason: str, all_gone: bool) -> dict[str, Any]:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -227,7 +255,7 @@ class Guard:
             "exit_code": code,
             "signal": number,
             "cpu_seconds": used.ru_utime + used.ru_stime,
-            "peak_memory_kb": used.ru_maxrss,
+            "most_threads": self._most_threads,
             "all_gone": all_gone,
         }
 

@@ -13,6 +13,7 @@ from adapters.sandbox import means as machine
 from adapters.sandbox import scratch as scratch_folders
 from adapters.sandbox import view
 from adapters.sandbox.account import Account
+from adapters.sandbox.limits import memory_share
 from adapters.sandbox.open_process import GuardedProcess, Pipes
 from adapters.sandbox.output import OutputWindow
 from adapters.sandbox.process import GuardProcess
@@ -36,7 +37,8 @@ class GuardedSandbox:
 
     `search_path` is the commands' PATH. `scratch` is where their TMPDIR and, if none is given, HOME are made (a short
     path, since sockets are made there); None: the system's folder for temporary files. `worktrees` and `hidden` are as
-    in adapters.sandbox.view.Places. `limits` count for commands that name none.
+    in adapters.sandbox.view.Places. `limits` count for commands that name none; without a limit of memory
+    theirs is most of the machine's.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class GuardedSandbox:
         self._means = machine.find(bubblewrap_mode, search_path)
         self._silence_seconds = silence_seconds
         self._limits = limits or ResourceLimits()
+        if self._limits.memory_bytes is None:
+            self._limits = self._limits.model_copy(update={"memory_bytes": memory_share()})
         self._account = Account(redactor, silence_seconds)
 
     def protection(self, command: Command) -> Protection:
@@ -139,9 +143,12 @@ class GuardedSandbox:
             process.decided.set()
             await asyncio.to_thread(scratch_folders.remove_folder, str(folder))
         run_seconds = time.monotonic() - watched.began
-        for piece in await asyncio.to_thread(watched.window.finish):
+        window = watched.window
+        pieces = await asyncio.to_thread(window.finish)
+        limit = self._account.limit(process, command.limits or self._limits, window)
+        for piece in pieces + (window.add_line(f"[{limit}]") if limit else []):
             await on_output(piece)
-        return self._account.result(process, command, watched.window, end, run_seconds)
+        return self._account.result(process, command, window, end, run_seconds, limit)
 
     def _folders(self, command: Command) -> tuple[Path, ...]:
         """What the command owns and we keep: its worktree and a HOME that was given."""

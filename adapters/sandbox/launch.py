@@ -110,7 +110,6 @@ def _become_command(request: dict[str, Any], streams: Streams, guard: int, troub
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_NPROC, processes)
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    _limit(resource.RLIMIT_DATA, limits["memory_bytes"])  # not AS: runtimes reserve far more than they use
     if not request["wrapper"]:  # bubblewrap does both itself, and needs more before
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
         if os.geteuid() == 0:

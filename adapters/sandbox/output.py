@@ -70,6 +70,10 @@ class OutputWindow:
         start = "" if text.endswith("\n") or (not text and self._ends_line()) else "\n"
         return self._show(f"{text}{start}[… {self.left_out_bytes:,} bytes left out …]\n{shown_tail}")
 
+    def add_line(self, text: str) -> list[str]:
+        """A line of our own, after `finish`."""
+        return self._show(f"{text}\n" if self._ends_line() else f"\n{text}\n")
+
     def _ends_line(self) -> bool:
         return not self._shown or self._shown[-1].endswith("\n")
 

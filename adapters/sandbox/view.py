@@ -23,6 +23,7 @@ ROOT_KEEPS = (
 """Where root has no unprivileged user to give: what containers leave to their root, as in the guard."""
 DROPPING = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_DAC_READ_SEARCH")
 """What setpriv needs and gives up with the user, and bubblewrap to enter a folder that is that user's alone."""
+SHARED_MEMORY_BYTES = 1024**3
 NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _RESOLVER = "/run/systemd/resolve"
 """Where /etc/resolv.conf points to on many machines."""
@@ -86,6 +87,7 @@ def words(program: str, drop: str | None, places: Places, command: Command, *, o
     if drop is not None:
         said.add("--ro-bind", f"{own}/passwd", "/etc/passwd", "--ro-bind", f"{own}/group", "/etc/group")
     said.add("--ro-bind-try", "/sys", "/sys", "--dev", "/dev", "--proc", "/proc")
+    said.add("--size", str(SHARED_MEMORY_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm")
     if command.network is NetworkAccess.SHARED and os.path.isdir(_RESOLVER):
         said.bind("--ro-bind", _RESOLVER)
     said.add("--bind", f"{own}/tmp", "/tmp")

@@ -13,6 +13,10 @@ class CommandEnd(StrEnum):
     EXITED = "exited"
     TIME_LIMIT = "time_limit"
     STALLED = "stalled"
+    CPU_LIMIT = "cpu_limit"
+    MEMORY_LIMIT = "memory_limit"
+    PROCESS_LIMIT = "process_limit"
+    """Only where the kernel does not hold it; else the command is refused more processes, and goes on."""
     KILLED = "killed"
     """By us: cancel, lost lease, or shutdown."""
 
@@ -33,8 +37,8 @@ class ResourceLimits(Frozen):
     file_bytes: int | None = 10 * 1024**3
     """Of one file."""
     memory_bytes: int | None = None
+    """Of the whole tree together, as cpu_seconds. Looked at four times a second: a fast one is a little above."""
     cpu_seconds: float | None = None
-    """Of the whole tree together."""
 
 
 class Command(Frozen):
@@ -88,6 +92,8 @@ class CommandResult(Frozen):
     cpu_seconds: float
     tail: str
     """Last 5 lines."""
+    limit: str | None = None
+    """Which limit it reached, as a sentence, where that can be known; the output ends with it too."""
 
 
 class Sandbox(Protocol):
