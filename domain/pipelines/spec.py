@@ -109,6 +109,9 @@ class CommandPhase(_Phase):
     """Run the workspace's own command instead."""
     verifies: bool = False
     """Its pass on the final tree makes the outcome `verified`."""
+    red_before: Literal["fail", "pass"] = "fail"
+    """When a verification fails only with tests that were red or flaky before the run: it fails all the same (they may
+    be what the task is about), or passes."""
     effect: Effect = Effect.IDEMPOTENT
     """`unsafe`: reaches outside; never repeated by itself when it may have happened."""
 

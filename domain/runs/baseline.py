@@ -1,8 +1,9 @@
 """What was red before a run changed anything, and what that means for a failed verification (DESIGN 5.1).
 
-A failed verification counts as passed when every test that fails in it failed on the base as well, and when that is
-certain: all failing tests are known by their ids, their number is the one that the runner states, nothing stopped
-early, and the command ended the same way on the base. Whatever is uncertain counts as failed.
+What was red before is named, and told apart from what is new. Whether it may stay red is for the pipeline to say, because
+the task may be to mend just these tests. Where it may, a failed verification passes when every test that fails in it
+failed on the base as well, and when that is certain: all failing tests are known by their ids, their number is the one
+that the runner states, nothing stopped early, and the command ended the same way on the base.
 """
 
 import re
@@ -56,7 +57,8 @@ class Baseline(Frozen):
 class Judged(Frozen):
     """A failed verification, compared with the base."""
 
-    passes: bool = False
+    only_red_before: bool = False
+    """Certainly nothing fails that did not fail before."""
     note: str = ""
     """For people and for the next prompt; empty when the base says nothing about it."""
     red_before: tuple[str, ...] = ()
@@ -146,7 +148,7 @@ def judge(baseline: Baseline, now: Failing, exit_code: int | None) -> Judged:
         why = doubt or "no failing test could be read from its output"
         note = f"The base does not pass either ({how.rstrip('.')}). Whether this is the same is not certain: {why}."
         return Judged(note=note, red_before=tuple(before))
-    return Judged(passes=True, note=f"{told} Nothing else fails: counted as passed.", red_before=tuple(before))
+    return Judged(only_red_before=True, note=f"{told} Nothing else fails.", red_before=tuple(before))
 
 
 def _doubt(text: str, command: str, found: dict[str, frozenset[str]]) -> str:

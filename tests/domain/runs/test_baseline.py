@@ -1,4 +1,4 @@
-"""Which failed verification counts as passed: on real output of each runner, and every doubt against it."""
+"""Which failed verification was as red before: on real output of each runner, and every doubt against it."""
 
 import pytest
 
@@ -79,11 +79,11 @@ def _red(*tests: str, exit_code: int = 1, doubt: str = "") -> BaselineRun:
 GREEN = BaselineRun(passed=True, exit_code=0)
 
 
-def test_what_was_red_or_flaky_before_does_not_count() -> None:
+def test_what_was_red_or_flaky_before_is_told() -> None:
     baseline = Baseline(runs=(_red("t.py::a", "t.py::b"), _red("t.py::a", "t.py::c")))
     judged = judge(baseline, Failing(tests=("t.py::a", "t.py::b")), 1)
-    assert judged.passes
-    assert judged.note == "Before this run: 1 red (a), 1 flaky (b). Nothing else fails: counted as passed."
+    assert judged.only_red_before
+    assert judged.note == "Before this run: 1 red (a), 1 flaky (b). Nothing else fails."
     assert judged.red_before == ("t.py::a", "t.py::b")
 
 
@@ -91,7 +91,7 @@ def test_one_new_failure_is_enough_and_is_told_apart() -> None:
     judged = judge(Baseline(runs=(_red("a"),)), Failing(tests=("a", "mine")), 1)
     assert judged == Judged(note="Before this run: 1 red (a). New: mine.", red_before=("a",))
     other = judge(Baseline(runs=(_red("a"),)), Failing(tests=("mine",)), 1)
-    assert not other.passes and "with other tests: a" in other.note
+    assert not other.only_red_before and "with other tests: a" in other.note
 
 
 def test_a_green_base_says_nothing() -> None:
@@ -113,7 +113,7 @@ def test_any_doubt_leaves_it_failed_and_says_that_the_base_fails_too(
     baseline: BaselineRun, now: Failing, exit_code: int
 ) -> None:
     judged = judge(Baseline(runs=(baseline,)), now, exit_code)
-    assert not judged.passes
+    assert not judged.only_red_before
     assert "The base does not pass either" in judged.note
 
 

@@ -1,4 +1,4 @@
-"""A repository that was red before: what was red does not count as caused, what is new does."""
+"""A repository that was red before: what was red is told apart from what is new, and may stay red where it is said."""
 
 import sys
 
@@ -11,9 +11,9 @@ ADDS = "    def test_adds(self):\n        self.assertEqual(calc.add(1, 2), 3)\n"
 CALC = "def add(a, b):\n    return a + b\n"
 
 
-def _phases(command: str = TEST) -> dict[str, object]:
+def _phases(command: str, red_before: str) -> dict[str, object]:
     implement = {"name": "implement", "kind": "model", "output": "files", "prompt": "go"}
-    verify = {"name": "verify", "kind": "command", "command": command, "verifies": True}
+    verify = {"name": "verify", "kind": "command", "command": command, "verifies": True, "red_before": red_before}
     return {"phases": [{"loop": {"max_iterations": 2, "phases": [implement, verify]}}]}
 
 
@@ -21,26 +21,27 @@ def _reply(calc: str, iteration: int) -> dict[str, object]:
     return {"iteration": iteration, "text": '{"files": {"calc.py": "' + calc.replace("\n", "\\n") + '"}}'}
 
 
-async def _run(engine: World, repo: str, *replies: str, command: str = TEST) -> dict[str, object]:
+async def _run(
+    engine: World, repo: str, *replies: str, command: str = TEST, red_before: str = "fail"
+) -> dict[str, object]:
     model = engine.script(*(_reply(calc, number) for number, calc in enumerate(replies, 1)))
-    return await engine.run(await engine.publish(_phases(command)), repo=repo, settings={"model": model})
+    return await engine.run(await engine.publish(_phases(command, red_before)), repo=repo, settings={"model": model})
 
 
-async def test_red_before_is_named_and_passes_and_the_base_is_run_once_for_all_runs(engine: World) -> None:
+async def test_where_red_tests_may_stay_red_they_are_named_and_the_base_is_run_once_for_all_runs(engine: World) -> None:
     repo = str(engine.repository({"calc.py": CALC, "test_calc.py": BROKEN + RED + ADDS}))
     for number in (1, 2):
-        run = await _run(engine, repo, f"{CALC}# {number}\n")
+        run = await _run(engine, repo, f"{CALC}# {number}\n", red_before="pass")
         assert run["outcome_kind"] == "verified", run["error"]
     first, second = await engine.rows(
         "SELECT status, exit_code, summary FROM attempt WHERE phase = 'verify' ORDER BY finished_at"
     )
     assert (first["status"], first["exit_code"]) == ("passed", 1)
-    assert first["summary"].startswith("Before this run: 1 red (test_red). Nothing else fails: counted as passed.\n")
+    assert first["summary"].startswith("Before this run: 1 red (test_red). Nothing else fails.\n")
     assert second["summary"].startswith("Before this run: 1 red")
     warned = await engine.rows("SELECT data->>'message' AS message FROM run_event WHERE type = 'run.warning'")
     assert [row["message"] for row in warned] == [
-        "verify passed although its command did not: "
-        "Before this run: 1 red (test_red). Nothing else fails: counted as passed."
+        "verify counts as passed, although its command failed: Before this run: 1 red (test_red). Nothing else fails."
     ] * 2, "each run says it once"
     steps = await engine.rows("SELECT title, status, exit_code, tail FROM step WHERE key LIKE %s", "baseline%")
     assert [(step["status"], step["exit_code"]) for step in steps] == [("failed", 1)] * 2, "once, and once more as red"
@@ -52,11 +53,24 @@ async def test_red_before_is_named_and_passes_and_the_base_is_run_once_for_all_r
 
 async def test_what_is_new_fails_and_is_told_to_the_next_attempt(engine: World) -> None:
     repo = str(engine.repository({"calc.py": CALC, "test_calc.py": BROKEN + RED + ADDS}))
-    run = await _run(engine, repo, CALC.replace("+", "-"), f"{CALC}# mended\n")
+    run = await _run(engine, repo, CALC.replace("+", "-"), f"{CALC}# mended\n", red_before="pass")
     assert run["outcome_kind"] == "verified", run["error"]
     failed, _ = await engine.rows("SELECT error, summary FROM attempt WHERE phase = 'verify' ORDER BY iteration")
     assert failed["error"]["hint"].startswith("Before this run: 1 red (test_red). New: test_adds.")
     assert failed["summary"].startswith("Before this run: 1 red (test_red). New: test_adds.\n")
+
+
+async def test_a_task_that_is_to_mend_a_red_test_does_not_pass_before_it_is_mended(engine: World) -> None:
+    """A fix that does not help fails with the very test that was red; the next iteration mends it."""
+    repo = str(engine.repository({"calc.py": CALC.replace("+", "-"), "test_calc.py": BROKEN + ADDS}))
+    run = await _run(engine, repo, CALC.replace("+", "*"), CALC)
+    assert (run["outcome_kind"], run["iterations"]) == ("verified", 2), run["error"]
+    failed = await engine.row("SELECT error, summary FROM attempt WHERE phase = 'verify' AND iteration = 1")
+    assert failed is not None
+    assert failed["error"]["hint"].startswith("Before this run: 1 red (test_adds). Nothing else fails.")
+    assert await engine.rows("SELECT 1 FROM run_event WHERE type = 'run.warning'") == []
+    steps = await engine.rows("SELECT 1 FROM step WHERE key LIKE %s", "baseline%")
+    assert len(steps) == 1
 
 
 async def test_a_green_base_is_run_once_and_a_failure_is_a_failure(engine: World) -> None:
