@@ -1,9 +1,9 @@
 """What was red before a run changed anything, and what that means for a failed verification (DESIGN 5.1).
 
-What was red before is named, and told apart from what is new. Whether it may stay red is for the pipeline to say, because
-the task may be to mend just these tests. Where it may, a failed verification passes when every test that fails in it
-failed on the base as well, and when that is certain: all failing tests are known by their ids, their number is the one
-that the runner states, nothing stopped early, and the command ended the same way on the base.
+What was red before is named, and told apart from what is new. Whether it may stay red is for the pipeline to say: the
+task may be to mend just these tests. Where it may, a failed verification passes when every test that fails in it failed
+on the base as well, and when that is certain: all failing tests are known by their ids, their number is the one that
+the runner states, nothing stopped early, and the command ended the same way on the base.
 """
 
 import re
