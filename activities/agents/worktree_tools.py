@@ -6,9 +6,9 @@ is capped here.
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from activities.runs.command_phase import head_and_tail
 from activities.runs.context import PhaseContext
@@ -27,6 +27,8 @@ from domain.workspaces.ports import Workspaces
 FINISH = "finish"
 READ_BYTES = 4 * 1024**2
 """Of a file that is looked at in one call."""
+COMMAND_BYTES = 100_000
+"""Of one command line; Linux takes no word of 128 KB."""
 LISTED = 500
 FOUND = 200
 
@@ -65,10 +67,19 @@ class ApplyPatch(Frozen):
     patch: str = Field(min_length=1, description="Unified diff, paths from the root of the repository.")
 
 
+def _startable(command: str) -> str:
+    """What the system starts no program with is the model's mistake, not the sandbox's."""
+    if "\0" in command:
+        raise ValueError("it holds a NUL character")
+    if len(command.encode("utf-8", "surrogatepass")) > COMMAND_BYTES:
+        raise ValueError(f"it has more than {COMMAND_BYTES:,} bytes: write a script and run that")
+    return command
+
+
 class RunCommand(Frozen):
     """Run a shell command in the root of the repository. It gets no input and ends after its time limit."""
 
-    command: str = Field(min_length=1, max_length=100_000)
+    command: Annotated[str, AfterValidator(_startable)] = Field(min_length=1)
 
 
 class Finish(Frozen):
