@@ -8,6 +8,7 @@ from adapters.mcp.http_link import HttpLink
 from adapters.mcp.links import Link
 from adapters.mcp.pipe_link import PipeLink
 from adapters.mcp.references import resolved
+from adapters.sandbox.toolchains import prefixes
 from domain.agents.tools import McpServer, ToolPlace
 from domain.sandbox.ports import Command, Sandbox
 from domain.secrets import SecretResolver
@@ -31,12 +32,13 @@ def _command(server: McpServer, argv: tuple[str, ...], place: ToolPlace, secrets
         stall_seconds=math.inf,
         # beside the worktree's own lock, which the agent's commands take one after the other meanwhile
         lock=place.worktree.with_name(f"{place.worktree.name}.mcp-{server.name}"),
-        readable=_programs(argv),
+        readable=_beside_the_worktree(argv),
     )
 
 
-def _programs(argv: tuple[str, ...]) -> tuple[Path, ...]:
-    """Files that the command names by their whole path, and the virtual environment of its program."""
-    files = [Path(word) for word in argv if word.startswith("/") and Path(word).is_file()]
-    environments = [file.parent.parent for file in files[:1] if (file.parent.parent / "pyvenv.cfg").is_file()]
-    return (*files, *environments)
+def _beside_the_worktree(argv: tuple[str, ...]) -> tuple[Path, ...]:
+    """What a program that is named by its whole path needs to run, and files that the command names like that."""
+    program = argv[0]
+    folders = prefixes(str(Path(program).parent)) if program.startswith("/") else ()
+    files = (word for word in argv[1:] if word.startswith("/") and Path(word).is_file() and not Path(word).is_symlink())
+    return tuple(map(Path, (*folders, *files)))

@@ -7,6 +7,7 @@ stretch.
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -112,6 +113,8 @@ class Session:
     async def _call(
         self, tool: str, arguments: dict[str, object]
     ) -> mcp_types.CallToolResult | mcp_types.InputRequiredResult:
+        # a half of a surrogate pair, which JSON may spell and UTF-8 cannot, would stop the writer of the connection
+        arguments = json.loads(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace"))
         request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
         return await self._client.session.send_request(request, _RESULT)
 

@@ -69,6 +69,16 @@ async def test_a_message_too_long_ends_the_connection_and_not_the_phase(place: P
         assert (await box.call("tester__add", {"a": 1, "b": 1})).text == "2"
 
 
+async def test_arguments_of_any_text_and_number_are_sent(place: Place) -> None:
+    async with place.box(sdk()) as box:
+        odd = await box.call("tester__write", {"path": "odd.txt", "text": "half \ud800, NUL \x00, line\nbreak"})
+        assert not odd.is_error, odd.text
+        assert (await box.call("tester__sleep", {"seconds": float("inf")})).is_error
+        assert (await box.call("tester__add", {"a": 10**4_000, "b": 1})).is_error in (True, False)
+        assert (await box.call("tester__add", {"a": 1, "b": 1})).text == "2"
+    assert (place.worktree / "odd.txt").read_text() == "half ?, NUL \x00, line\nbreak"
+
+
 async def test_effects_are_what_the_workspace_says(place: Place) -> None:
     async with place.box(sdk(), raw("well").model_copy(update={"unsafe": False})) as box:
         assert box.effect_of("tester__add") is Effect.UNSAFE
