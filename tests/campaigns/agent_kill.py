@@ -257,7 +257,10 @@ async def agent_kill(
         await catalogue.save_policy(
             made.org_id, policy.model_copy(update={"providers": (*policy.providers, wire)}), actor="campaign"
         )
-        workers = [_worker(name, database, temporal_address, folder) for name in ("one", "two")]
+        workers = [
+            worker_process(name, database, temporal_address, folder, folder / f"state-{name}")
+            for name in ("one", "two")
+        ]
         for worker in workers:
             stack.callback(worker.stop)
         await asyncio.gather(*(worker.start() for worker in workers))
@@ -266,9 +269,11 @@ async def agent_kill(
         yield campaign
 
 
-def _worker(name: str, database: Database, temporal_address: str, folder: Path) -> WorkerProcess:
-    state = folder / f"state-{name}"
-    state.mkdir()
+def worker_process(
+    name: str, database: Database, temporal_address: str, folder: Path, state: Path, **more: str
+) -> WorkerProcess:
+    """A worker of its own state folder; record and artifact store are shared."""
+    state.mkdir(exist_ok=True)
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
         "DATABASE_URL": database.app_url,
@@ -277,6 +282,7 @@ def _worker(name: str, database: Database, temporal_address: str, folder: Path) 
         "MILLWRIGHT_ARTIFACT_URL": (folder / "artifacts").as_uri(),
         "MILLWRIGHT_HEARTBEAT_SECONDS": "3",
         "MILLWRIGHT_DRAIN_SECONDS": "0",
+        **more,
     }
     return WorkerProcess(name, env, folder / f"worker-{name}.log")
 
