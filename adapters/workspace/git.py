@@ -193,10 +193,10 @@ class Git:
         return Output(process.returncode, stdout, stderr.decode(errors="replace"))
 
     def run_file(self, *args: str, stdin: bytes | Path = b"", stdout: Path | None = None) -> Output:
-        """As `try_run`, with a file as standard input or output (made new): memory is bounded whatever goes through."""
+        """As `try_run`, with a file as standard input or output: memory is bounded whatever goes through."""
         with contextlib.ExitStack() as files:
             source = files.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
-            sink = files.enter_context(stdout.open("xb")) if stdout is not None else None
+            sink = files.enter_context(stdout.open("wb")) if stdout is not None else None
             try:
                 with self.stop.watching(_Start((self.binary, *args), self, stdin=source, stdout=sink)) as process:
                     said, stderr = process.communicate(

@@ -49,7 +49,7 @@ class GitPacks:
         place = self._place(workspace_id, run_id)
 
         def has_tree(git: Git) -> bool:
-            return git.try_run("cat-file", "-e", f"{tree}^{{tree}}").code == 0
+            return packs.is_whole(git, tree)
 
         return place.clone.git_dir.is_dir() and await self._calls.on_clone(place, has_tree)
 

@@ -4,6 +4,7 @@ A pack is thin: a changed file is stored as its difference to the known tree's. 
 comparing the two trees, so the cost is that of the change, not that of the repository.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def bundle(git: Git, place: RunPlace, *, ref: str, base_commit: str) -> Path:
     return target
 
 
+def is_whole(git: Git, tree: str) -> bool:
+    """Whether every object of the tree is here and can be read: all are, so this is for when something failed."""
+    if git.try_run("cat-file", "-e", f"{tree}^{{tree}}").code != 0:
+        return False
+    asked = f"{tree}\n".encode()
+    nowhere = Path(os.devnull)
+    return git.run_file("pack-objects", "--stdout", "--revs", "-q", "--window=0", stdin=asked, stdout=nowhere).code == 0
+
+
 def rebuild(
     git: Git, place: RunPlace, *, base_commit: str, base: Path | None, packs: Sequence[Path], tree: str
 ) -> None:
@@ -57,6 +67,7 @@ def rebuild(
             clone.create(git, place.clone, "sha256" if len(base_commit) == _SHA256_LENGTH else "sha1")
         clone.guard_config(place.clone)
         git = git.at(place.clone.git_dir, git_dir=place.clone.git_dir)
+        _remove_torn_objects(place)
         if base is not None:
             _take_in(git, base)
             _cut_history(git, place, base_commit)
@@ -119,6 +130,13 @@ def _take_in(git: Git, pack: Path) -> None:
     for leftover in (Path(git.folder) / "objects" / "pack").glob("tmp_*"):
         leftover.unlink(missing_ok=True)
     raise failures.from_git("index-pack", git.folder, done.stderr)
+
+
+def _remove_torn_objects(place: RunPlace) -> None:
+    """Empty files, as a power loss leaves them; git would not take in the same object again over them."""
+    for loose in (place.clone.git_dir / "objects").glob("[0-9a-f][0-9a-f]/*"):
+        if loose.stat().st_size == 0:
+            loose.unlink(missing_ok=True)
 
 
 def _cut_history(git: Git, place: RunPlace, commit: str) -> None:

@@ -124,7 +124,7 @@ class Packing(Protocol):
         ...
 
     async def has_tree(self, workspace_id: UUID, run_id: UUID, tree: str) -> bool:
-        """Whether this worker has the tree."""
+        """Whether this worker has the tree, whole and readable. Reads all of it: for when something failed."""
         ...
 
     async def spool(self, workspace_id: UUID, run_id: UUID) -> Path:

@@ -168,3 +168,48 @@ async def test_a_sha256_repository(tmp_path: Path, workspaces: GitWorkspaces, el
     other = _moved(run, elsewhere)
     await _rebuild(other, [pack], tree, base)
     assert other.content(tree, "a") == "2"
+
+
+@pytest.mark.parametrize("torn", ["blob", "tree", "base"])
+async def test_what_a_power_loss_tore_is_built_again(run: Run, torn: str) -> None:
+    (run.path / "src" / "calc.py").write_text("fixed\n")
+    tree, pack = await _checkpoint(run, "t1", run.base_tree)
+    base = await run.workspaces.packs.pack_base(*run.ids, run.base)
+    await run.restore(run.base_tree)
+    assert await run.workspaces.packs.has_tree(*run.ids, tree)
+    if torn == "base":
+        git(run.clone, "unpack-objects", "-q", stdin=_take_packs_away(run))
+    name = {"tree": tree, "blob": f"{tree}:src/calc.py", "base": f"{run.base}:README.md"}[torn]
+    loose = git(run.clone, "rev-parse", name)
+    path = run.clone / "objects" / loose[:2] / loose[2:]
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    assert not await run.workspaces.packs.has_tree(*run.ids, tree)
+    await _rebuild(run, [pack], tree, base if torn == "base" else None)
+    assert await run.workspaces.packs.has_tree(*run.ids, tree)
+    await run.restore(tree)
+    assert await run.snapshot() == tree
+
+
+def _take_packs_away(run: Run) -> bytes:
+    """The one pack of a fresh clone, whose objects are to lie loose."""
+    (pack,) = (run.clone / "objects" / "pack").glob("*.pack")
+    content = pack.read_bytes()
+    for file in pack.parent.iterdir():
+        file.unlink()
+    return content
+
+
+async def test_an_older_base_after_a_newer_one_was_built_from_its_pack(run: Run, elsewhere: GitWorkspaces) -> None:
+    """The clone ends at the newer base; a run that starts from before it still gets its own base with history."""
+    older = run.base
+    newer = await Run(run.workspaces, run.repo, base=run.repo.commit({"README.md": "newer\n"})).prepare()
+    base = await newer.workspaces.packs.pack_base(*newer.ids, newer.base)
+    there = _moved(newer, elsewhere)
+    await _rebuild(there, [], newer.base_tree, base)
+    earlier = await Run(elsewhere, run.repo, there.workspace_id, base=older).prepare()
+    assert await earlier.snapshot() == run.base_tree
+    latest = Run(elsewhere, run.repo, there.workspace_id, base=run.repo.commit({"README.md": "latest\n"}))
+    await latest.prepare()
+    assert (latest.path / "README.md").read_text() == "latest\n"
+    git(latest.path, "log", "--stat")
