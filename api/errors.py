@@ -25,6 +25,16 @@ DATABASE_DOWN = make_problem(
 )
 
 
+SEE_OPENAPI = "GET /api/v1/openapi.json says what each field takes."
+HINT_OF = {
+    "json_invalid": 'Send one JSON object, for example {"task": "Fix the date parser", "repo": "/home/me/project"}.',
+    "missing": "Add it. " + SEE_OPENAPI,
+    "extra_forbidden": "Take it out. " + SEE_OPENAPI,
+    "uuid_parsing": "Give a whole id; GET /runs lists those of runs.",
+}
+"""By pydantic's name of the first problem; SEE_OPENAPI for others."""
+
+
 def field_name(location: tuple[int | str, ...]) -> str:
     """`("body", "task", "change")` -> `task.change`; the part of the request is no part of the name."""
     parts = [str(part) for part in location if part not in ("query", "path", "body", "header", "cookie")]
@@ -33,9 +43,14 @@ def field_name(location: tuple[int | str, ...]) -> str:
 
 def validation_problem(error: RequestValidationError) -> Problem:
     """Names each field; the value given is not repeated (it may be a secret)."""
-    wrong = [FieldProblem(field=field_name(e["loc"]), message=_message(e["msg"])) for e in error.errors()]
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        told = f"The body is not JSON: {found[0]['ctx']['error']} (at character {found[0]['loc'][-1]})."
+        return make_problem(422, told, hint=HINT_OF["json_invalid"], field="body")
+    wrong = [FieldProblem(field=field_name(e["loc"]), message=_message(e["msg"])) for e in found]
     detail = "; ".join(f"`{each.field}`: {each.message}" for each in wrong)
-    return make_problem(422, detail, field=wrong[0].field if wrong else None, errors=wrong)
+    hint = HINT_OF.get(found[0]["type"], SEE_OPENAPI) if found else SEE_OPENAPI
+    return make_problem(422, detail, hint=hint, field=wrong[0].field if wrong else None, errors=wrong)
 
 
 def _message(text: str) -> str:
@@ -54,7 +69,7 @@ def http_problem(error: HTTPException, request: Request) -> Problem:
         return make_problem(405, f"`{request.method}` is not possible at `{path[:200]}`.", hint=f"Use {allowed}.")
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return body_too_large(request.app.state.deps.settings.max_body_bytes)
-    return make_problem(error.status_code, str(error.detail))
+    return make_problem(error.status_code, str(error.detail), hint=SEE_OPENAPI)
 
 
 def install(app: FastAPI) -> None:

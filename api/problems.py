@@ -31,7 +31,7 @@ class Problem(BaseModel):
                     "status": 422,
                     "detail": "`limit`: Input should be less than or equal to 200",
                     "field": "limit",
-                    "hint": "",
+                    "hint": "GET /api/v1/openapi.json says what each field takes.",
                     "errors": [{"field": "limit", "message": "Input should be less than or equal to 200"}],
                 }
             ]

@@ -11,8 +11,8 @@ from pipelines.load import parse_pipeline
 FILE_NAME = "pipeline.yaml"
 
 
-def read_pipeline(text: str, prompts: Mapping[str, str]) -> Pipeline:
-    """Raises InvalidInput with every problem, each with line and field."""
+def read_pipeline(text: str, prompts: Mapping[str, str], *, field: str) -> Pipeline:
+    """Raises InvalidInput with every problem, each with line and field; `field` is where the document came."""
     with tempfile.TemporaryDirectory(prefix="millwright-pipeline-") as name:
         folder = Path(name)
         for path, body in prompts.items():
@@ -21,7 +21,7 @@ def read_pipeline(text: str, prompts: Mapping[str, str]) -> Pipeline:
             return parse_pipeline(text, folder / FILE_NAME)
         except InvalidInput as error:
             message = error.message.replace(f"{folder.resolve()}/", "").replace(f"{folder}/", "")
-            raise InvalidInput(message, hint=error.hint, field=error.field or "yaml") from error
+            raise InvalidInput(message, hint=error.hint, field=error.field or field) from error
 
 
 def _write(folder: Path, path: str, body: str) -> None:
@@ -37,4 +37,8 @@ def _write(folder: Path, path: str, body: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(body, encoding="utf-8")
     except (OSError, UnicodeEncodeError) as error:
-        raise InvalidInput(f"The prompt file `{path[:200]}` cannot be written.", field="prompts") from error
+        raise InvalidInput(
+            f"The prompt file `{path[:200]}` cannot be written.",
+            hint="Use a shorter path of letters, digits and `/`, and text that is valid UTF-8.",
+            field="prompts",
+        ) from error

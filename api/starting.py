@@ -58,7 +58,7 @@ def _check_way_in(start: RunStart, who: Principal) -> None:
 
 async def _pipeline(deps: Deps, org_id: UUID, body: StartBody) -> Pipeline:
     if body.pipeline_yaml is not None:
-        pipeline = read_pipeline(body.pipeline_yaml, body.prompts)
+        pipeline = read_pipeline(body.pipeline_yaml, body.prompts, field="pipeline_yaml")
         await deps.catalogue.publish(org_id, pipeline)
         return pipeline
     pipeline_or_none = await deps.catalogue.pipeline(org_id, body.pipeline)
@@ -67,7 +67,7 @@ async def _pipeline(deps: Deps, org_id: UUID, body: StartBody) -> Pipeline:
     known = ", ".join(sorted(each.name for each in await deps.catalogue.pipelines(org_id))) or "none"
     raise InvalidInput(
         f"There is no pipeline `{body.pipeline}`.",
-        hint=f"Known: {known}. Or send the document in `pipeline_yaml`.",
+        hint=f"Known: {known}. Or give a document: `pipeline_yaml` of the API, `--pipeline FILE.yaml` of the CLI.",
         field="pipeline",
     )
 

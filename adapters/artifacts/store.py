@@ -145,7 +145,9 @@ def _open(url: str, config: dict[str, Any]) -> ObjectStore:
 
 def _key(org_id: UUID, sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
-        raise NotFound(f"{sha256[:80]!r} is no artifact: its name is 64 hexadecimal digits.")
+        raise NotFound(
+            f"{sha256[:80]!r} is no artifact: its name is 64 hexadecimal digits.", hint="The run lists its own."
+        )
     return f"{org_id}/{sha256[:2]}/{sha256}"
 
 

@@ -28,7 +28,7 @@ async def list_pipelines(deps: TheDeps, caller: Viewer) -> tuple[PipelineSummary
 async def publish_pipeline(body: PublishBody, deps: TheDeps, caller: Admin, response: Response) -> PipelineSummary:
     """Checks a document and makes it the newest version of its name. The same content again changes nothing, so
     that no Idempotency-Key is needed."""
-    pipeline = read_pipeline(body.yaml, body.prompts)
+    pipeline = read_pipeline(body.yaml, body.prompts, field="yaml")
     await deps.catalogue.publish(caller.principal.org_id, pipeline)
     response.headers["Location"] = "/api/v1/pipelines"
     return _summary(pipeline)

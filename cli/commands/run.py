@@ -114,7 +114,9 @@ def list_runs(
         if as_json:
             typer.echo(page.model_dump_json(indent=2))
         else:
-            print_runs(_table_console(), page)
+            filters = {"--status": status, "--pipeline": pipeline, "--workspace": workspace, "--cursor": cursor}
+            chosen = " ".join(f"{name} {value}" for name, value in filters.items() if value is not None)
+            print_runs(_table_console(), page, chosen=chosen)
 
 
 @app.command()

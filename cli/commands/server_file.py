@@ -25,9 +25,13 @@ def read_servers(path: Path) -> tuple[McpServer, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is not UTF-8 (byte {error.start}).", exit_code=USAGE) from None
+        raise CommandError(
+            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8.", exit_code=USAGE
+        ) from None
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.", exit_code=USAGE) from None
+        raise CommandError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check the path.", exit_code=USAGE
+        ) from None
     tree = parse(text, path)
     try:
         servers = _File.model_validate(tree.data).mcp_servers

@@ -118,4 +118,5 @@ def _named(error: ValidationError) -> CommandError:
     message = first["msg"].removeprefix("Value error, ")
     if option == "--model":
         message = f"`{first['input']}` is no model; write provider:model, or role=provider:model"
-    return CommandError(f"{option or field}: {message}.", field=field, exit_code=USAGE)
+    hint = "`millwright run start --help` shows what each option takes."
+    return CommandError(f"{option or field}: {message}.", hint=hint, field=field, exit_code=USAGE)

@@ -21,7 +21,11 @@ STATUS_STYLES = {
 }
 
 
-def print_runs(console: Console, page: RunPage) -> None:
+def print_runs(console: Console, page: RunPage, *, chosen: str = "") -> None:
+    """`chosen` names the filters, when there are some: an empty list is then no reason to start a run."""
+    if not page.runs and chosen:
+        console.print(f"No run matches {clean(chosen)}. Without it: millwright run list", markup=False)
+        return
     if not page.runs:
         console.print(
             'No runs. Start one: millwright run start --repo . --task "..." --test-command "..."', markup=False

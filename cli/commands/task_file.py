@@ -23,9 +23,13 @@ def read_task(name: str) -> TaskSpec:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is not UTF-8 (byte {error.start}).", exit_code=USAGE) from None
+        raise CommandError(
+            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8.", exit_code=USAGE
+        ) from None
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.", exit_code=USAGE) from None
+        raise CommandError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check the path.", exit_code=USAGE
+        ) from None
     if path.suffix.lower() not in STRUCTURED:
         return task_of_text(text, str(path))
     tree = parse(text, path)
@@ -44,7 +48,9 @@ def task_of_text(text: str, source: str) -> TaskSpec:
         message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         if not text.strip():
             message = "is empty; say what is to be changed"
-        raise CommandError(f"The task ({source}) {message}.", field="task.change", exit_code=USAGE) from None
+        raise CommandError(
+            f"The task ({source}) {message}.", hint="Give it as plain text.", field="task.change", exit_code=USAGE
+        ) from None
 
 
 def _problems(error: ValidationError, tree: Tree, path: Path) -> list[Problem]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from domain.base import Frozen
+from domain.money import Usd
 from domain.pipelines.spec import Pipeline
 from domain.runs.failure import PhaseError
 from domain.runs.messages import RunSettings, TaskSpec
@@ -34,8 +35,8 @@ class UsageView(Frozen):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
-    cost_usd: Decimal | None = Decimal(0)
-    known_cost_usd: Decimal = Decimal(0)
+    cost_usd: Usd | None = Decimal(0)
+    known_cost_usd: Usd = Decimal(0)
     api_seconds: float = 0.0
 
 
@@ -110,7 +111,7 @@ class StepView(Frozen):
     tokens_in: int | None = None
     tokens_out: int | None = None
     tokens_cached: int | None = None
-    cost_usd: Decimal | None = None
+    cost_usd: Usd | None = None
     price_version: str | None = None
     reply_sha256: str | None = None
 
@@ -202,6 +203,8 @@ class RunView(RunListItem):
     pipeline: Pipeline
     pipeline_hash: str
     protected_changed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """To know, though nothing failed: a dirty checkout, what was red before, what its commands are not protected from."""
     workspace_id: UUID | None = None
     repo_path: str | None = None
     base_commit: str | None = None

@@ -76,7 +76,9 @@ async def start(
         accepted = await start_run(deps, caller.principal, StartBody.model_validate(body), idempotency_key or None)
     except ValidationError as error:
         first = error.errors()[0]
-        return await _form(deps, caller, given, InvalidInput(first["msg"], field=field_name(first["loc"])))
+        told = first["msg"].removeprefix("Value error, ")
+        problem = InvalidInput(told, hint="Correct it, then start again.", field=field_name(first["loc"]))
+        return await _form(deps, caller, given, problem)
     except InvalidInput as error:
         return await _form(deps, caller, given, error)
     return RedirectResponse(accepted.page, status_code=303)

@@ -61,13 +61,14 @@ async def test_one_key_is_one_run(api: Served, repository: Path) -> None:
         ({"repo": None}, "repo", "repository"),
         ({"repo": None, "workspace": "nobody"}, "workspace", "nobody"),
         ({"pipeline": "no-such"}, "pipeline", "code-change"),
+        ({"pipeline": "no-such"}, "pipeline", "--pipeline FILE.yaml"),
         ({"settings": {"model": "scripted:demo"}}, "settings.test_command", "--test-command"),
         ({"task": ""}, "task.change", "character"),
         ({"task": None}, "task", "task"),
         ({"task": "bell \x07"}, "task.change", "U+0007"),
         ({"resume": "0190b5b0-0000-7000-8000-000000000000"}, "resume", "task"),
         ({"unknown_field": 1}, "unknown_field", "not permitted"),
-        ({"pipeline_yaml": "name: [broken"}, "yaml", "pipeline.yaml:1"),
+        ({"pipeline_yaml": "name: [broken"}, "pipeline_yaml", "pipeline.yaml:1"),
     ],
 )
 async def test_what_is_wrong_is_named_with_the_way_out(
@@ -79,6 +80,7 @@ async def test_what_is_wrong_is_named_with_the_way_out(
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["field"] == field, problem
     assert says in problem["detail"] + problem["hint"], problem
+    assert problem["hint"], "the way out"
     assert (await api.client.get("/runs", headers=api.ours.header())).json()["total"] == 0, "nothing half-made stays"
 
 
@@ -97,6 +99,16 @@ async def test_a_model_outside_the_policy_is_refused_as_that(
     assert answer.json()["field"] == field
     assert says in answer.json()["detail"] + answer.json()["hint"]
     assert (await api.client.get("/runs", headers=api.ours.header())).json()["total"] == 0, "nothing half-made stays"
+
+
+@pytest.mark.parametrize("content", [b'{"task": ', b"\xff", b"no json"])
+async def test_a_body_that_is_no_json_is_said_as_that(api: Served, content: bytes) -> None:
+    headers = {**api.ours.header(), "Content-Type": "application/json"}
+    answer = await api.client.post("/runs", content=content, headers=headers)
+    problem = answer.json()
+    assert answer.status_code in (400, 422)
+    assert problem["field"] in ("body", None)
+    assert problem["hint"]
 
 
 async def test_a_folder_that_is_no_repository_is_refused(api: Served, tmp_path: Path) -> None:

@@ -99,6 +99,13 @@ def test_an_empty_list_says_how_to_start_a_run() -> None:
     assert "millwright run start" in file.getvalue()
 
 
+def test_an_empty_list_behind_a_filter_names_the_filter() -> None:
+    console, file = _console(terminal=False)
+    print_runs(console, RunPage(runs=(), total=0), chosen="--pipeline nope")
+    assert "No run matches --pipeline nope" in file.getvalue()
+    assert "run start" not in file.getvalue()
+
+
 def test_the_list_names_each_run_with_its_total_and_the_way_on() -> None:
     console, file = _console(terminal=False, width=200)
     done = run(status=RunStatus.SUCCEEDED, outcome_kind=OutcomeKind.VERIFIED, iterations=2)
