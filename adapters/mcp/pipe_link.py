@@ -39,6 +39,8 @@ class PipeLink:
         self.ended = asyncio.Event()
         self.status = None
         self._process: OpenProcess | None = None
+        self._left = False
+        """By us: that it ends then is no news."""
         self._broken = ""
         self._noise = ""
         self._unasked_bytes = 0
@@ -64,6 +66,7 @@ class PipeLink:
             try:
                 yield from_server, from_session
             finally:
+                self._left = True
                 process.close_input()
                 with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
                     await asyncio.wait(pumps)
@@ -87,7 +90,7 @@ class PipeLink:
                 if len(rest) > MOST_BYTES:
                     self._broken = f"it sent a message of more than {MOST_BYTES:,} bytes"
                 await asyncio.sleep(0)
-            if not self._broken:
+            if not self._broken and not self._left:
                 self._broken = await _how_it_ended(process)
         finally:
             self.ended.set()

@@ -32,6 +32,8 @@ def clause(error: BaseException) -> str:
             return "its answer is none of the protocol's"
         case httpx2.RequestError():
             return f"it cannot be reached ({str(error) or type(error).__name__})"
+        case RuntimeError():  # the SDK's own words, as of a version that it does not speak
+            return str(error)
         case _:
             return f"{type(error).__name__}: {error}"
 
@@ -54,8 +56,8 @@ def start_error(server: McpServer, error: BaseException, link: Link | None, reda
 
 def _hint(server: McpServer) -> str:
     if server.command is not None:
-        return "Run its command by hand in the repository, or change how the workspace lists it."
-    return f"Ask {server.url} by hand with the same headers, or change how the workspace lists it."
+        return "Run its command by hand in the repository, or list it otherwise (`millwright workspace set`)."
+    return f"Ask {server.url} by hand with the same headers, or list it otherwise (`millwright workspace set`)."
 
 
 def _kind(error: BaseException, status: int | None) -> ErrorKind:

@@ -159,6 +159,7 @@ async def test_a_server_that_cannot_start_fails_the_phase_by_name(
     error = caught.value.error
     assert error.kind is kind
     assert "`broken`" in error.message and words in f"{error.message} {error.excerpt}" and error.hint
+    assert ("exit code" in f"{error.message} {error.excerpt}") is (mode == "die-at-start"), "only what it did itself"
     assert place.living() == []
 
 
