@@ -22,7 +22,10 @@ def items(value: object) -> list[object]:
 
 
 def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """Without lone surrogates, which JSON can say and nothing else can hold."""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def name(value: object) -> str | None:

@@ -47,7 +47,14 @@ class GatewaySockets:
         self._folder.chmod(0o711)  # commands run as other users; the token is what lets them in
         path = self._folder / "socket"
         self.unix = socket.socket(socket.AF_UNIX)
-        self.unix.bind(str(path))
+        try:
+            self.unix.bind(str(path))
+        except OSError as error:
+            self.close()
+            raise Unavailable(
+                f"The gateway cannot make its socket {path}: {error.strerror or error}.",
+                hint="Let TMPDIR name a folder with a short path that the worker may write.",
+            ) from None
         path.chmod(0o666)
         self.unix.listen(_BACKLOG)
         self.port: int = self.tcp.getsockname()[1]

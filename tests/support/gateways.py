@@ -1,12 +1,14 @@
 """The gateway as the worker serves it, over a real database, with one organization whose providers a test names."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+import psycopg
 
 from activities.gateway.gateway import Gateway
 from adapters.providers.forwarding import open_forwarding
@@ -50,6 +52,7 @@ class Served:
     calling: Calling
     rows: Rows
     org: UUID
+    database: Database
 
     def grant(self, model: str, **more: Any) -> GatewayGrant:
         run, attempt, execution = self.rows.execution(self.org)
@@ -60,6 +63,13 @@ class Served:
     async def access(self, model: str, **more: Any) -> AsyncIterator[GatewayAccess]:
         async with self.gateway.granted(self.grant(model, **more)) as access:
             yield access
+
+    @contextmanager
+    def steps_locked(self) -> Iterator[None]:
+        """Nobody can end a step meanwhile."""
+        with psycopg.connect(self.database.admin_url) as connection:
+            connection.execute("SELECT 1 FROM step WHERE org_id = %s FOR UPDATE", (self.org,))
+            yield
 
     def steps(self, *columns: str) -> list[Any]:
         return self.rows.run(
@@ -88,4 +98,4 @@ async def served(
         calls = calling(opened.pool, adapters, redactor=redactor)
         gateway = await stack.enter_async_context(open_gateway(port=0, calls=calls.calls, forwarding=forwarding))
         org = rows.organization(Policy.model_validate({"version": 1, "providers": providers, **policy}))
-        yield Served(gateway, calls, rows, org)
+        yield Served(gateway, calls, rows, org, database)

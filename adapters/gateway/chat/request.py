@@ -71,7 +71,7 @@ def _message(message: dict[str, object], path: str, conversation: Conversation, 
 
 def _content(content: object, path: str, refusals: Refusals) -> str:
     if isinstance(content, str) or content is None:
-        return content or ""
+        return text(content)
     found: list[str] = []
     for index, part in enumerate(map(obj, items(content))):
         if part.get("type") in ("text", "refusal"):

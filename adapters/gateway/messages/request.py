@@ -46,7 +46,7 @@ def _message(message: dict[str, object], path: str, conversation: Conversation, 
     speaker = Speaker(role)
     content = message.get("content")
     if isinstance(content, str):
-        conversation.say(speaker, content)
+        conversation.say(speaker, text(content))
         return
     said: list[str] = []
     calls: list[ToolCall] = []
@@ -76,7 +76,7 @@ def _message(message: dict[str, object], path: str, conversation: Conversation, 
 
 def _text(content: object, path: str, refusals: Refusals) -> str:
     if isinstance(content, str) or content is None:
-        return content or ""
+        return text(content)
     found: list[str] = []
     for index, block in enumerate(map(obj, items(content))):
         if block.get("type") == "text":

@@ -67,7 +67,7 @@ def _item(item: dict[str, object], path: str, conversation: Conversation, refusa
 
 def _content(content: object, path: str, refusals: Refusals) -> str:
     if isinstance(content, str) or content is None:
-        return content or ""
+        return text(content)
     found: list[str] = []
     for index, part in enumerate(map(obj, items(content))):
         if part.get("type") in ("input_text", "output_text", "text", "refusal"):

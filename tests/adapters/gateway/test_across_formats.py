@@ -19,7 +19,7 @@ from tests.adapters.gateway.test_passed_on import COMPLETION
 from tests.support.databases import Database
 from tests.support.fake_anthropic import fake_anthropic, message, text, tool_use
 from tests.support.fake_endpoint import Answer
-from tests.support.gateways import Served, anthropic_at, served
+from tests.support.gateways import KEY, Served, anthropic_at, served
 from tests.support.model_calls import PlantedRedactor
 from tests.support.raw_upstream import Pieces, RawUpstream
 from tests.support.sdk_clients import (
@@ -235,6 +235,19 @@ async def test_an_openai_client_with_an_anthropic_provider(module_database: Data
     assert response.output_text == "looking" and response.output[1].type == "function_call"
     assert [sent.body["tools"][0]["name"] for sent in fake.sent] == ["bash", "bash"]
     assert serving.steps("status", "tokens_in", "tokens_out", "tokens_cached") == [("done", 100, 7, 20)] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_key_that_the_provider_says_reaches_no_client(
+    serving: Served, upstream: RawUpstream, stream: bool
+) -> None:
+    said = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": f"it is {KEY}"}}
+    upstream.answer = lambda _: Pieces.json(COMPLETION | {"choices": [said]})
+    async with serving.access("openai:gpt-5") as access, anthropic_client(access) as client:
+        hello: list[Any] = [{"role": "user", "content": "hi"}]
+        answer: Any = await client.messages.create(model="gpt-5", max_tokens=64, messages=hello, stream=stream)
+        told = str([event async for event in answer]) if stream else answer.content[0].text
+    assert "it is [redacted]" in told and KEY not in told
 
 
 async def test_what_cannot_be_translated_is_refused_by_name(serving: Served, upstream: RawUpstream) -> None:

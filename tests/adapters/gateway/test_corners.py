@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -122,6 +123,27 @@ async def test_our_own_failures_are_told_in_the_format_without_their_inside(
             failed = json.loads(codex.text.split("data: ")[-1])
             assert failed["type"] == "response.failed" and failed["response"]["error"]["code"] == openai
             assert PLANTED not in plain.text + other.text + begun.text + codex.text
+
+
+async def test_half_a_character_stops_no_translation(
+    serving: Served, upstream: RawUpstream, http: httpx.AsyncClient
+) -> None:
+    upstream.answer = lambda _: Pieces.json(COMPLETION)
+    half = b'{"model": "gpt-5", "max_tokens": 9, "messages": [{"role": "user", "content": "a \\ud800 b"}]}'
+    async with serving.access("openai:gpt-5") as access:
+        url = f"{access.base_url_anthropic}/v1/messages"
+        answer = await http.post(url, content=half, headers=bearer(access))
+    assert answer.status_code == 200, answer.text
+    assert upstream.received[0].body["messages"][0]["content"] == "a ? b"
+
+
+def test_a_temporary_folder_with_a_long_path_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with pytest.raises(Unavailable, match="socket") as refused, gateway_sockets(0):
+        raise AssertionError
+    assert "TMPDIR" in refused.value.hint and not list(long.iterdir())
 
 
 async def test_over_the_unix_socket_it_is_the_same_endpoint(serving: Served, upstream: RawUpstream) -> None:

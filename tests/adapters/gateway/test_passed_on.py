@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import httpx
@@ -126,22 +127,32 @@ async def test_a_stream_is_what_the_client_asked_for_byte_by_byte(
     ]
 
 
-async def test_what_comes_goes_out_at_once(serving: Served, upstream: RawUpstream, http: httpx.AsyncClient) -> None:
+async def test_what_comes_goes_out_at_once_and_the_end_when_it_is_in_the_record(
+    serving: Served, upstream: RawUpstream, http: httpx.AsyncClient
+) -> None:
     gate = asyncio.Event()
     upstream.answer = lambda _: Pieces([chunk({"content": "first"}), chunk({}, "stop") + LAST_USAGE + DONE], gate=gate)
     body = {"model": "gpt-5", "messages": [], "stream": True}
+    seen: list[bytes] = []
+
+    async def read(pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            seen.append(piece)
+
     async with (
         serving.access("openai:gpt-5") as access,
         http.stream("POST", f"{access.base_url_openai}/chat/completions", json=body, headers=bearer(access)) as answer,
     ):
         assert answer.headers["content-type"] == "text/event-stream"
-        pieces = answer.aiter_bytes()
-        assert b"first" in await anext(pieces)
-        assert serving.steps("status") == [("running",)]
-        gate.set()
-        rest = b"".join([piece async for piece in pieces])
-        assert rest.endswith(DONE)
-        assert serving.steps("status") == [("done",)], "who has seen the end finds it in the record"
+        reading = asyncio.ensure_future(read(answer.aiter_bytes()))
+        await until(lambda: b"first" in b"".join(seen))
+        with serving.steps_locked():
+            gate.set()
+            await until(lambda: upstream.pieces == 2)
+            await asyncio.sleep(0.5)
+            assert not reading.done() and b"[DONE]" not in b"".join(seen)
+        await reading
+        assert b"".join(seen).endswith(DONE) and serving.steps("status") == [("done",)]
 
 
 async def test_anthropic_streams_pass_with_tools_and_the_parts_of_their_input(
