@@ -184,7 +184,8 @@ async def test_the_same_commit_is_made_by_every_worker(run: Run, tmp_path: Path)
             )
             for each in (run, other)
         ]
-        assert made[0] == made[1]
+        assert made[0] == made[1] is not None
+        assert git(other.clone, "log", "-1", "--format=%at %ct", BRANCH).split() == [str(int(made_at.timestamp()))] * 2
         assert not (await deliver(run)).already_there
         assert (await deliver(other)).already_there
     finally:

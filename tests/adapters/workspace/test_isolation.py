@@ -1,6 +1,8 @@
 """The user's own repository: read by nothing of its config, shared with nothing, changed by nothing before delivery."""
 
 import os
+import shlex
+import shutil
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.workspace import GitWorkspaces
+from adapters.workspace.git import Git, base_environment, served_by
 from domain.errors import InvalidInput, PhaseFailure
 from tests.adapters.workspace.conftest import Run, UserRepo, git
 
@@ -141,6 +144,18 @@ async def test_a_partial_clone_is_not_completed_by_its_own_commands(
     text = str(refused.value) + getattr(refused.value, "hint", "")
     assert "partial clone" in text
     assert "git fetch --refetch" in text or "checkout" in text
+
+
+async def test_in_the_users_repository_git_connects_to_nowhere(partial: UserRepo, trap: Trap, state: Path) -> None:
+    """Also a git that knows no GIT_NO_LAZY_FETCH (before 2.39.4 and 2.45)."""
+    partial.git("config", "remote.origin.uploadpack", trap[0])
+    binary = str(shutil.which("git"))
+    environment = base_environment(binary, state / "git.config")
+    del environment["GIT_NO_LAZY_FETCH"]
+    ours = Git(binary, Path("/"), environment).in_repository(partial.path)
+    lacking = partial.git("rev-parse", "HEAD:big.bin")
+    assert ours.try_run("cat-file", "-e", lacking).code != 0
+    assert shlex.split(served_by(binary, "upload-pack"))[:2] == ["env", "GIT_ALLOW_PROTOCOL=none"]
 
 
 async def test_a_partial_clone_that_has_what_its_checkout_needs_is_fine(

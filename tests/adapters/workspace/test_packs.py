@@ -118,6 +118,17 @@ async def test_a_lost_pack_is_said_and_leaves_no_half_tree(run: Run, elsewhere: 
     assert not list((other.clone / "objects" / "pack").glob("tmp_*"))
 
 
+async def test_packs_that_leave_a_hole_are_said(run: Run) -> None:
+    (run.path / "a").write_text("a")
+    tree, pack = await _checkpoint(run, "t1", run.base_tree)
+    blob = git(run.clone, "rev-parse", f"{tree}:a")
+    (run.clone / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(PhaseFailure, match="not whole") as lost:
+        await _rebuild(run, [], tree)
+    assert lost.value.error.kind is ErrorKind.STORAGE
+    await _rebuild(run, [pack], tree)
+
+
 async def test_the_branch_goes_along_and_can_be_delivered_from_there(run: Run, elsewhere: GitWorkspaces) -> None:
     for number in range(3):  # a base with history, of which the other machine sees nothing
         run.repo.commit({"README.md": f"{number}\n"}, str(number))
