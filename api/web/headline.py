@@ -26,7 +26,7 @@ _ENDS: dict[OutcomeKind, str] = {
     OutcomeKind.MAX_ITERATIONS: "Failed: no iteration passed within the limit",
     OutcomeKind.MAX_CONSECUTIVE_FAILURES: "Failed: {detail} failed again and again with the same error",
     OutcomeKind.MAX_FAILURES: "Failed: {detail} failed too often",
-    OutcomeKind.STUCK: "Failed: two iterations made the same change ({detail})",
+    OutcomeKind.STUCK: "Failed: {detail} got stuck",
     OutcomeKind.BUDGET_EXCEEDED: "Failed: the {detail} budget is used up",
     OutcomeKind.PROVIDER_UNAVAILABLE: "Failed: the provider stayed unavailable",
     OutcomeKind.POLICY_BLOCKED: "Failed: the organization's policy does not allow it",

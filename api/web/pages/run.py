@@ -17,6 +17,7 @@ from api.web.headline import headline
 from api.web.log import block_title, read_log
 from api.web.pages.context import signed_in_page
 from api.web.rail import rail, running_attempt
+from api.web.so_far import models_so_far, used_so_far
 from domain.runs.views import AttemptView, ChunkView, ExecutionView, RunView, StepView
 
 router = APIRouter()
@@ -37,10 +38,10 @@ def _steps(run: RunView) -> list[tuple[AttemptView, StepView]]:
     return sorted(found, key=lambda pair: pair[1].started_at)
 
 
-def _models(run: RunView) -> list[str]:
-    """Every model that was asked, in the order of first use."""
+def _models(run: RunView, running: AttemptView | None) -> list[str]:
+    """Every model that was asked, in the order of first use; the phase that runs has its own at its end."""
     named = [words.model(each.model_asked, each.model_answered) for phase in run.phases for each in phase.attempts]
-    return list(dict.fromkeys(name for name in named if name))
+    return list(dict.fromkeys(name for name in (*named, *models_so_far(running)) if name))
 
 
 def _parts(deps: Deps, run: RunView, *, all_steps: bool) -> dict[str, Any]:
@@ -52,7 +53,8 @@ def _parts(deps: Deps, run: RunView, *, all_steps: bool) -> dict[str, Any]:
         "headline": headline(run, running),
         "running": running,
         "rail": rail(run),
-        "models": _models(run),
+        "models": _models(run, running),
+        "so_far": used_so_far(running),
         "steps": steps if all_steps else steps[-STEPS_SHOWN:],
         "steps_left_out": 0 if all_steps else max(len(steps) - STEPS_SHOWN, 0),
         "price_versions": sorted({step.price_version for _, step in steps if step.price_version}),
