@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Literal
 
 from activities.models.calls import ModelCalls
+from domain.errors import Unavailable
 from domain.gateway.ports import GRANTED_MODEL, GatewayGrant, GatewayUse
 from domain.gateway.wire import Forwarding, WireAnswer, WireRequest
 from domain.models.messages import AnsweredCall, CallRefused, CallScope, Message, ModelReply, Speaker, TokenUsage
@@ -60,6 +61,9 @@ class Granted:
             usage = refused.reply.usage if refused.reply else None
             unknown = refused.maybe_billed or usage is not None
             self._used(usage, cost_usd=None if unknown else Decimal(0), trouble=refused.error)
+            raise
+        except Unavailable as error:
+            self._note(trouble=PhaseError(kind=ErrorKind.STORAGE, message=error.message, hint=error.hint))
             raise
         finally:
             task.cancel()

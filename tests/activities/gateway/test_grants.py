@@ -3,16 +3,28 @@
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from activities.gateway.gateway import Gateway
+from adapters.gateway.outgoing import Outgoing
+from adapters.providers.scripted import ScriptedProvider
 from adapters.secrets.redactor import SecretRedactor
-from domain.gateway.ports import GatewayAccess, GatewayUse
+from adapters.store.calls import PostgresCallLedger
+from adapters.store.database import Database as Record
+from domain.errors import Unavailable
+from domain.gateway.ports import GatewayAccess, GatewayAddress, GatewayGrant, GatewayUse
+from domain.gateway.wire import WireAnswer, WireFormat, WireRequest
+from domain.models.policy import Policy
+from domain.models.ports import ModelProvider
+from domain.runs.failure import ErrorKind
 from tests.adapters.gateway.test_passed_on import COMPLETION, bearer
+from tests.support.call_rows import call_pool
 from tests.support.databases import Database
 from tests.support.gateways import Served, openai_at, served
+from tests.support.model_calls import calling
 from tests.support.raw_upstream import Pieces, RawUpstream, raw_upstream
 
 
@@ -85,3 +97,35 @@ async def test_a_token_is_hidden_wherever_it_is_printed(serving: Served) -> None
     async with serving.access("openai:gpt-5") as access, serving.access("openai:gpt-5") as other:
         assert SecretRedactor().redact(f"OPENAI_API_KEY={access.token}\n") == "OPENAI_API_KEY=[redacted]\n"
         assert access.token not in repr(serving.gateway.use(other.token))
+
+
+class _Away(PostgresCallLedger):
+    """The record does not answer."""
+
+    async def policy(self, org_id: UUID) -> Policy:
+        raise Unavailable("PostgreSQL does not answer.", hint="Wait.")
+
+
+async def test_a_record_that_does_not_answer_is_the_newest_trouble(module_database: Database) -> None:
+    answered = GatewayAddress(base_url_openai="", base_url_anthropic="")
+    async with call_pool(module_database) as pool:
+        calls = calling(pool, {}, ledger=_Away(Record(pool), worker="test")).calls
+        gateway = Gateway(calls=calls, forwarding=_NeverAsked(), address=answered)
+        ids = {name: uuid4() for name in ("org_id", "run_id", "attempt_id", "execution_id")}
+        async with gateway.granted(GatewayGrant(**ids, role="coder", model="openai:gpt-5")) as access:
+            client = gateway.client(access.token)
+            assert client is not None
+            asked = WireRequest(format=WireFormat.OPENAI_CHAT, body=b"{}", model="")
+            with pytest.raises(Unavailable):
+                await client.ask(asked, Outgoing(_nobody, asked.format))
+            trouble = gateway.use(access.token).trouble
+    assert trouble is not None and (trouble.kind, trouble.hint) == (ErrorKind.STORAGE, "Wait.")
+
+
+class _NeverAsked:
+    def provider(self, asked: WireRequest, answer: WireAnswer) -> ModelProvider:
+        return ScriptedProvider(Path("/nonexistent"))
+
+
+async def _nobody(_: object) -> None:
+    raise AssertionError
