@@ -1,4 +1,4 @@
-"""What the phase that runs has used until now. A run's totals count a phase when it ends, and an agent works for hours."""
+"""What the phase that runs has used until now: totals count a phase when it ends, and an agent works for hours."""
 
 from decimal import Decimal
 
