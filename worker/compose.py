@@ -19,6 +19,7 @@ from activities.runs.git_phase import GitExecutor
 from activities.runs.model_phase import ModelExecutor
 from activities.runs.packs import TreeKeeper
 from activities.runs.prompting import Prompting
+from activities.runs.protection import ProtectionNotice
 from activities.runs.protocol import Phases
 from activities.runs.records import RunRecords
 from activities.runs.review_phase import ReviewExecutor
@@ -63,6 +64,7 @@ from worker.gateway import open_gateway
 from worker.life import SignsOfLife
 from worker.settings import WorkerSettings
 from worker.shipped import ShippedPipelines
+from workflows.one_input import OneInput
 from workflows.run import RunWorkflow
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "pipelines" / "scripts"
@@ -165,7 +167,14 @@ async def compose(
         prompts = Prompts()
         prompting = Prompting(workspaces=workspaces, prompts=prompts)
         asking = Asking(calls=calls, prompting=prompting, artifacts=artifacts)
-        setup = WorkspaceSetup(sandbox=sandbox, ledger=phase_ledger, workspaces=workspaces, redactor=redactor)
+        baselines = PostgresBaselines(database, notifier.mark)
+        setup = WorkspaceSetup(
+            sandbox=sandbox,
+            ledger=phase_ledger,
+            workspaces=workspaces,
+            redactor=redactor,
+            notice=ProtectionNotice(sandbox=sandbox, warnings=baselines),
+        )
         agent_record = PostgresAgentRecord(database, notifier.mark)
         ticker = LeaseTicker(phase_ledger)
         phases = Phases(
@@ -186,7 +195,7 @@ async def compose(
                     workspaces=workspaces,
                     ledger=phase_ledger,
                     artifacts=artifacts,
-                    baselines=PostgresBaselines(database, notifier.mark),
+                    baselines=baselines,
                     redactor=redactor,
                 ),
                 PhaseKind.AGENT: agent_phases(
@@ -241,6 +250,7 @@ async def compose(
             failpoints=points,
             telemetry=RunSpans(),
             heartbeat_seconds=settings.heartbeat_seconds,
+            stage_models=settings.stage_models,
         )
         yield Composition(
             worker=_worker(settings, client, phases, records, name, workflow_runner),
@@ -273,6 +283,7 @@ def _worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=[RunWorkflow],
+        interceptors=[OneInput()],
         activities=[
             phases.run_phase,
             records.open_run,

@@ -19,7 +19,7 @@ from domain.pipelines.ports import PromptRenderer
 from domain.pipelines.spec import AgentExecutor
 from domain.redaction import Redactor
 from domain.runs.ports import PhaseLedger
-from domain.sandbox.ports import Sandbox
+from domain.sandbox.ports import NetworkAccess, Sandbox
 from domain.workspaces.ports import Workspaces
 
 
@@ -37,6 +37,7 @@ def external_agents(
     workspaces: Workspaces,
     setup: WorkspaceSetup,
     redactor: Redactor,
+    network: NetworkAccess,
 ) -> Mapping[AgentExecutor, PhaseExecutor]:
     folders = LocalAgentFolders()
     executor = ExternalAgentExecutor(
@@ -59,5 +60,6 @@ def external_agents(
         setup=setup,
         calls=calls,
         redactor=redactor,
+        network=network,
     )
     return dict.fromkeys(EXTERNAL_AGENTS, executor)

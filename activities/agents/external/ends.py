@@ -47,8 +47,7 @@ def error_of(
         )
     if result.exit_code == NOT_FOUND_EXIT and problems.startswith(NOT_FOUND):
         return not_installed(spec, agent, problems)
-    ended_well = result.exit_code == 0 and told.result is not None and told.result.ok
-    if ended_well:
+    if told.ended_well(result):
         return None
     return _of_call(spec, use, excerpt) or _of_end(spec, result, told, excerpt)
 

@@ -30,7 +30,7 @@ from domain.runs.fingerprint import of_error
 from domain.runs.limits import run_limits
 from domain.runs.ports import ArtifactRef, PhaseLedger, StepEnd, StepStart, Usage
 from domain.runs.words import Effect, PhaseStatus, StepKind, StepStatus
-from domain.sandbox.ports import CommandEnd, CommandResult, Sandbox
+from domain.sandbox.ports import CommandEnd, CommandResult, NetworkAccess, Sandbox
 from domain.workspaces.ports import Workspaces
 
 PROBLEMS_BYTES = 16 * 1024
@@ -63,8 +63,10 @@ class ExternalAgentExecutor:
         setup: WorkspaceSetup,
         calls: ModelCalls,
         redactor: Redactor,
+        network: NetworkAccess = NetworkAccess.SHARED,
     ) -> None:
         self._agents = agents
+        self._network = network
         self._sandbox = sandbox
         self._gateway = gateway
         self._ledger = ledger
@@ -150,7 +152,7 @@ class ExternalAgentExecutor:
         )
         told.shown.add(f"[{spec.executor} with {model}: {opening.told}]\n")
         step = StepStart(
-            key=f"agent#{context.lease.number}.{start}",
+            key=f"agent#{context.lease.execution_id.hex[:12]}.{start}",
             kind=StepKind.COMMAND,
             title=f"{spec.executor}: {opening.told}"[:200],
             effect=Effect.IDEMPOTENT,
@@ -166,7 +168,7 @@ class ExternalAgentExecutor:
 
         try:
             result = await self._sandbox.run(
-                command(context, launch, folder),
+                command(context, launch, folder, access, self._network),
                 on_output=_not_shown,
                 should_stop=should_stop,
                 on_data=told.hear,
@@ -176,6 +178,8 @@ class ExternalAgentExecutor:
             await telling
         finally:
             telling.cancel()
+        if not told.ended_well(result) and context.stop.reason is not StopReason.LEASE_LOST:
+            await told.checkpoint()
         problems = self._redactor.redact(await self._folders.problems(folder, limit_bytes=PROBLEMS_BYTES))
         await self._ledger.end_step(context.key, context.lease, step.key, _step_end(result, problems))
         return Tried(result, told, problems)

@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import contextlib
 from collections import deque
 from time import monotonic
 
@@ -28,13 +29,15 @@ from domain.redaction import Redactor
 from domain.runs.failure import ErrorKind, PhaseError
 from domain.runs.ports import PhaseLedger, StepEnd, StepStart
 from domain.runs.words import Effect, StepKind, StepStatus
+from domain.sandbox.ports import CommandEnd, CommandResult
 from domain.workspaces.ports import Workspaces
 
 STEPS_LIMIT = 2_000
 """Tool calls of one execution that get a step of their own; more are only counted."""
 WAITING_LIMIT = 20_000
 """Events that wait to be recorded; a flood above it is counted, not kept."""
-CHECKPOINT_SECONDS = 2.0
+CHECKPOINT_SECONDS = 1.0
+"""Between two checkpoints, at least."""
 CHECKPOINT_SHARE = 20
 """At most one twentieth of the time goes into checkpoints, however large the repository."""
 OPEN_LIMIT = 1_000
@@ -68,7 +71,7 @@ class Telling:
         self._workspaces = workspaces
         self._redactor = redactor
         self._tree = tree
-        self._key = f"tool#{context.lease.number}.{start}."
+        self._key = f"tool#{context.lease.execution_id.hex[:12]}.{start}."
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._hidden = redactor.stream()
         self._waiting: deque[AgentEvent] = deque()
@@ -78,6 +81,8 @@ class Telling:
         self._steps = 0
         self._checkpoint_at = monotonic()
         self._checkpoint_every = CHECKPOINT_SECONDS
+        self._last_tool = ""
+        self._changed = False
         self.shown = Shown()
         self.session_id: str | None = None
         self.result: ResultGiven | None = None
@@ -92,6 +97,11 @@ class Telling:
         """Types and how often each came, for people; empty when all were known."""
         return self._clean(", ".join(f"{name} x{count}" for name, count in self._stream.unknown.most_common(10)))
 
+    def ended_well(self, result: CommandResult) -> bool:
+        """It says that its turn is over, and nothing that we saw speaks against it."""
+        ok = self.result is not None and self.result.ok
+        return ok and result.end is CommandEnd.EXITED and result.exit_code == 0
+
     def hear(self, data: bytes) -> None:
         """Never waits. Nothing secret gets past this place, wherever a text is cut later."""
         self._take(self._hidden.feed(self._decoder.decode(data)))
@@ -105,8 +115,7 @@ class Telling:
 
     async def run(self) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._wait_for_news()
             ended = self._ended
             while self._waiting:
                 await self._record(self._waiting.popleft())
@@ -115,6 +124,15 @@ class Telling:
             await self._context.output.say(self.shown.take())
             if ended:
                 return
+
+    async def _wait_for_news(self) -> None:
+        """Meanwhile, while the agent waits for its model, is the time for a checkpoint of what its tools did."""
+        due_in = max(0.0, self._checkpoint_at + self._checkpoint_every - monotonic()) if self._changed else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), due_in)
+        self._news.clear()
+        if self._changed and monotonic() - self._checkpoint_at >= self._checkpoint_every:
+            await self.checkpoint()
 
     def _take(self, text: str) -> None:
         if text:
@@ -187,13 +205,14 @@ class Telling:
                 tail=tail,
             )
             await self._ledger.end_step(self._context.key, self._context.lease, key, end)
-        await self._checkpoint(title)
+        self._last_tool, self._changed = title, True
 
-    async def _checkpoint(self, tool: str) -> None:
-        """The tree after a tool call, for an execution that goes on after this one was lost."""
-        began = monotonic()
-        if self.session_id is None or began - self._checkpoint_at < self._checkpoint_every:
+    async def checkpoint(self) -> None:
+        """The tree as it is, for an execution that goes on after this one."""
+        self._changed = False
+        if self.session_id is None:
             return
+        began = monotonic()
         key = self._context.key
         label = f"{key.iteration}-{key.phase}-{key.attempt}-working"
         try:
@@ -206,7 +225,7 @@ class Telling:
         self._checkpoint_every = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (self._checkpoint_at - began))
         if tree != self._tree:
             self._tree = tree
-            await self._keep({"tree": tree, "tool": tool})
+            await self._keep({"tree": tree, "tool": self._last_tool})
 
     async def _keep(self, data: dict[str, object]) -> None:
         assert self.session_id is not None

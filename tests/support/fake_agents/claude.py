@@ -104,9 +104,8 @@ def main() -> None:
             tools += 1
             sessions.save(session, messages)
             behaviour.after_tool(tools)
-        behaviour.flood(
-            lambda n: {"type": "assistant", "message": {"content": [{"type": "text", "text": f"word {n}"}]}}
-        )
+        word = {"type": "assistant", "message": {"content": [{"type": "text", "text": "word by word"}]}}
+        behaviour.flood(word)
         if not calls:
             break
         messages.append({"role": "user", "content": results})

@@ -76,17 +76,21 @@ class Sessions:
         return json.loads(file.read_text()) if file.exists() else None
 
     def save(self, session_id: str, messages: list[dict[str, Any]]) -> None:
+        if Behaviour.forgets:
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / f"{session_id}.json").write_text(json.dumps(messages))
 
 
 class Behaviour:
-    """What the prompt's mark asks for; `Plain` work without one."""
+    """What the prompt's mark asks for; plain work without one."""
+
+    forgets = False
 
     def __init__(self, prompt: str) -> None:
         found = MARK.search(prompt)
         self.variant = found[1] if found else ""
-        self._said = 0
+        Behaviour.forgets = self.variant == "forget"
         if self.variant == "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self.variant == "environment":

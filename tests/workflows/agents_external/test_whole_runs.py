@@ -21,6 +21,7 @@ from tests.workflows.agents_external.works import (
     model_of,
     say,
     session_of,
+    starts_of,
     turns,
     write,
 )
@@ -29,7 +30,7 @@ from tests.workflows.world import World
 
 @pytest.mark.parametrize("executor", EXTERNAL)
 async def test_an_agent_mends_a_repository(fakes: World, executor: AgentExecutor) -> None:
-    model = model_of(fakes, turns(fakes, *mends(executor)))
+    model = model_of(fakes, turns(*mends(executor)))
     pipeline = await fakes.publish(loop(agent(executor), VERIFY))
     run = await fakes.run(pipeline, repo=str(fakes.repository(FILES)), settings={"model": model})
     assert (run["status"], run["outcome_kind"]) == ("SUCCEEDED", "verified"), run["error"]
@@ -40,7 +41,7 @@ async def test_an_agent_mends_a_repository(fakes: World, executor: AgentExecutor
     assert all(call["status"] == "done" and call["model_asked"] == model for call in calls)
     tools = [step for step in steps if step["kind"] == "tool_call"]
     assert [(step["status"], "calc.py" in step["title"]) for step in tools] == [("done", True)]
-    started = next(step for step in steps if step["key"] == "agent#1.1")
+    (started,) = await starts_of(fakes, run)
     assert (started["status"], started["exit_code"], started["title"]) == ("done", 0, f"{executor}: a new session")
 
     attempt = await attempt_of(fakes, run)
@@ -55,7 +56,7 @@ async def test_an_agent_mends_a_repository(fakes: World, executor: AgentExecutor
 
 
 async def test_what_an_agent_claims_is_shown_beside_what_was_counted(fakes: World) -> None:
-    model = model_of(fakes, turns(fakes, *mends(AgentExecutor.CLAUDE_CODE)))
+    model = model_of(fakes, turns(*mends(AgentExecutor.CLAUDE_CODE)))
     pipeline = await fakes.publish(loop(agent(AgentExecutor.CLAUDE_CODE), VERIFY))
     run = await fakes.run(pipeline, repo=str(fakes.repository(FILES)), settings={"model": model})
     assert (run["tokens_in"], run["cost_usd"]) == (20, Decimal(0))
@@ -68,7 +69,6 @@ async def test_tool_calls_are_steps_with_their_ends(fakes: World, executor: Agen
     model = model_of(
         fakes,
         turns(
-            fakes,
             command(executor, "echo looking; cat calc.py; exit 3"),
             write(executor, "calc.py", RIGHT),
             say("Done."),
@@ -87,7 +87,7 @@ async def test_tool_calls_are_steps_with_their_ends(fakes: World, executor: Agen
 
 @pytest.mark.parametrize("executor", EXTERNAL)
 async def test_no_key_of_a_provider_enters_its_process(fakes: World, executor: AgentExecutor) -> None:
-    model = model_of(fakes, turns(fakes, *mends(executor)))
+    model = model_of(fakes, turns(*mends(executor)))
     pipeline = await fakes.publish(loop(agent(executor), {**VERIFY, "command": "cat environment.json"}))
     entry = {"task": "Look at it [[fake:environment]]", "settings": {"model": model}}
     run = await fakes.run(pipeline, repo=str(fakes.repository(FILES)), **entry)
@@ -109,7 +109,7 @@ async def test_no_key_of_a_provider_enters_its_process(fakes: World, executor: A
 
 async def test_commits_of_the_agent_are_tree_content_and_committed_anew(fakes: World) -> None:
     executor = AgentExecutor.CLAUDE_CODE
-    model = model_of(fakes, turns(fakes, *mends(executor)))
+    model = model_of(fakes, turns(*mends(executor)))
     deliver = {"name": "deliver", "kind": "git", "action": "deliver"}
     document = loop(agent(executor), VERIFY)
     pipeline = await fakes.publish({"phases": [*document["phases"], deliver]})
@@ -122,7 +122,7 @@ async def test_commits_of_the_agent_are_tree_content_and_committed_anew(fakes: W
 
 
 async def test_aider_leaves_nothing_of_its_own_in_the_tree(fakes: World) -> None:
-    model = model_of(fakes, turns(fakes, *mends(AgentExecutor.AIDER)))
+    model = model_of(fakes, turns(*mends(AgentExecutor.AIDER)))
     pipeline = await fakes.publish(
         loop(agent(AgentExecutor.AIDER), {**VERIFY, "command": "ls -A; python3 test_calc.py"})
     )

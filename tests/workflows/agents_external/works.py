@@ -1,16 +1,22 @@
 """What tests of external agents share: an engine whose PATH has the fakes, scripts in each agent's own tools."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from domain.pipelines.spec import AgentExecutor
 from tests.support.fake_agents import install
-from tests.workflows.agents.runs import FILES, RIGHT, VERIFY, WRONG, loop, turn
-from tests.workflows.world import World
+from tests.workflows.agents.runs import FILES, VERIFY, loop, turn
+from tests.workflows.world import ENOUGH_SECONDS, World
 
-__all__ = ["FILES", "RIGHT", "VERIFY", "WRONG", "loop"]
+__all__ = ["FILES", "VERIFY", "loop"]
 
+WRONG = "def add(a, b):\n    return a * b * 1\n"
+RIGHT = "def add(a, b):\n    return sum((a, b))\n"
+"""Each of another length: Python takes a file of the same second and length for the same."""
 EXTERNAL = [executor for executor in AgentExecutor if executor is not AgentExecutor.BUILTIN]
 WITH_TOOLS = [executor for executor in EXTERNAL if executor is not AgentExecutor.AIDER]
 USAGE = {"tokens_in": 10, "tokens_out": 5}
@@ -57,9 +63,14 @@ def say(text: str) -> dict[str, Any]:
     return turn(text=text)
 
 
-def turns(world: World, *replies: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """For one iteration."""
+def turns(*replies: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """For one conversation."""
     return {"role": "coder", "turns": list(replies), **more}
+
+
+def turns_from(first: int, *replies: Mapping[str, Any], **more: Any) -> list[dict[str, Any]]:
+    """In a conversation that goes on, turns are counted from its beginning."""
+    return [{"role": "coder", "turn": turn, **reply, **more} for turn, reply in enumerate(replies, first)]
 
 
 def mends(executor: AgentExecutor, text: str = RIGHT) -> list[dict[str, Any]]:
@@ -70,6 +81,25 @@ def mends(executor: AgentExecutor, text: str = RIGHT) -> list[dict[str, Any]]:
 
 def model_of(world: World, *replies: Mapping[str, Any]) -> str:
     return world.script(*replies, usage=USAGE)
+
+
+def rewrite(model: str, *replies: Mapping[str, Any]) -> None:
+    """The model answers so from now on."""
+    document = {"replies": list(replies), "usage": USAGE}
+    Path(model.partition(":")[2]).write_text(yaml.safe_dump(document))
+
+
+async def wait_for(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(ENOUGH_SECONDS):
+        while not await condition():  # noqa: ASYNC110 - it is a question to PostgreSQL
+            await asyncio.sleep(0.05)
+
+
+async def starts_of(world: World, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps that are starts of the agent's program."""
+    return await world.rows(
+        "SELECT * FROM step WHERE run_id = %s AND key LIKE 'agent#%%' ORDER BY started_at", run["id"]
+    )
 
 
 async def session_of(world: World, run: Mapping[str, Any]) -> dict[str, Any]:
