@@ -1,6 +1,7 @@
 """The workspace's set-up command, once per worktree and content: what git ignores is rebuilt, not kept in the tree."""
 
 from activities.runs.context import PhaseContext
+from activities.runs.protection import ProtectionNotice
 from activities.runs.stop import Stopped, StopReason
 from domain.errors import PhaseFailure
 from domain.redaction import Redactor
@@ -15,7 +16,16 @@ SETUP_TIME_LIMIT_SECONDS = 1800.0
 
 
 class WorkspaceSetup:
-    def __init__(self, *, sandbox: Sandbox, ledger: PhaseLedger, workspaces: Workspaces, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        *,
+        sandbox: Sandbox,
+        ledger: PhaseLedger,
+        workspaces: Workspaces,
+        redactor: Redactor,
+        notice: ProtectionNotice,
+    ) -> None:
+        self._notice = notice
         self._redactor = redactor
         self._sandbox = sandbox
         self._ledger = ledger
@@ -23,6 +33,7 @@ class WorkspaceSetup:
 
     async def ensure(self, context: PhaseContext) -> None:
         """Runs it unless this worktree had it with the same inputs. Raises PhaseFailure(workspace)."""
+        await self._notice.tell(context)
         facts = context.tree.facts
         if facts.setup_command is None:
             return

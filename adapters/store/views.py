@@ -48,6 +48,8 @@ SELECT jsonb_build_object(
     'run', (SELECT to_jsonb(x) FROM (
         SELECT {_ITEM}, task, settings, protected_changed, workspace_id, base_commit, base_tree, delivered_branch,
                workflow_id, workflow_run_id, event_seq AS newest_event,
+               (SELECT coalesce(jsonb_agg(data->>'message' ORDER BY seq), '[]') FROM run_event e
+                 WHERE e.run_id = r.id AND e.type = 'run.warning') AS warnings,
                (SELECT repo_path FROM workspace w WHERE w.id = r.workspace_id) AS repo_path,
                (SELECT document FROM pipeline_version v WHERE v.id = r.pipeline_version_id) AS pipeline,
                (SELECT content_hash FROM pipeline_version v WHERE v.id = r.pipeline_version_id) AS pipeline_hash

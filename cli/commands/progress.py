@@ -167,6 +167,7 @@ def final_lines(view: RunView, page: str) -> list[tuple[str, str]]:
         lines.append(("Branch", f"{view.delivered_branch}{where}"))
     tokens = view.usage.tokens_in + view.usage.tokens_out
     lines.append(("Used", f"{tokens:,} tokens, {money(view.usage.cost_usd)}"))
+    lines += [("To know", warning) for warning in view.warnings]
     if view.delivery_problem:
         lines.append(("Not sent", f"{UNDELIVERED}: {view.delivery_problem}"))
         lines.append(("What to do", "It is tried again by itself; `millwright doctor` says what Temporal lacks."))

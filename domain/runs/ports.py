@@ -232,3 +232,9 @@ class OutputSink(Protocol):
     """Live output of one execution; writes are batched by the caller."""
 
     async def append(self, key: AttemptKey, lease: Lease, sequence: int, text: str) -> None: ...
+
+
+class RunWarnings(Protocol):
+    async def warn(self, org_id: UUID, run_id: UUID, message: str) -> None:
+        """Something to know of a run that is neither a failure nor a step of it; the same is told once."""
+        ...

@@ -204,7 +204,7 @@ class RunView(RunListItem):
     pipeline_hash: str
     protected_changed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """To know, though nothing failed: a dirty checkout, what was red before, what its commands are not protected from."""
+    """To know, though nothing failed: a dirty checkout, what was red before, what commands are not protected from."""
     workspace_id: UUID | None = None
     repo_path: str | None = None
     base_commit: str | None = None
