@@ -9,10 +9,11 @@ from domain.errors import Forbidden, InvalidInput
 from domain.identity.principal import Principal
 from domain.models.choice import AskingPhase, ModelDefaults, choose_model
 from domain.models.policy import check
-from domain.pipelines.spec import CommandPhase, Pipeline
+from domain.pipelines.spec import Pipeline
 from domain.runs.failure import PhaseError
 from domain.runs.messages import RunSettings, RunStart
 from domain.runs.ports import WorkspaceFacts
+from domain.runs.starting import check_models, check_test_command
 from domain.workspaces.ports import Base
 
 
@@ -24,10 +25,11 @@ async def start_run(deps: Deps, who: Principal, body: StartBody, idempotency_key
     workspace, base = None, None
     if pipeline.needs_workspace:
         workspace, base = await _workspace(deps, who.org_id, start)
-        _check_test_command(pipeline, start.settings, workspace)
+        check_test_command(pipeline, start.settings, workspace)
     policy = await deps.catalogue.policy(who.org_id)
     defaults = ModelDefaults(policy=policy, environment=deps.settings.stage_models)
-    _check_models(pipeline, start.settings, workspace, defaults)
+    check_models(pipeline, start.settings, workspace, defaults)
+    _check_policy(pipeline, start.settings, workspace, defaults)
     pinned = start.model_copy(update={"org": who.organization, "pipeline": f"{pipeline.name}@{pipeline.content_hash}"})
     recorded = await deps.requests.create_run(pinned, base, actor=who.actor, idempotency_key=idempotency_key)
     deps.wake_relay()
@@ -89,31 +91,13 @@ async def _workspace(deps: Deps, org_id: UUID, start: RunStart) -> tuple[Workspa
     return found, await deps.workspaces.inspect(path)
 
 
-def _check_test_command(pipeline: Pipeline, settings: RunSettings, workspace: WorkspaceFacts | None) -> None:
-    needing = [p.name for p in pipeline.all_phases if isinstance(p, CommandPhase) and p.workspace_command == "test"]
-    if needing and settings.test_command is None and (workspace is None or workspace.test_command is None):
-        raise InvalidInput(
-            f"Phase `{needing[0]}` runs the workspace's test command, and none is known.",
-            hint="Give `settings.test_command` (CLI: --test-command), for example `python -m pytest -q`.",
-            field="settings.test_command",
-        )
-
-
-def _check_models(
+def _check_policy(
     pipeline: Pipeline, settings: RunSettings, workspace: WorkspaceFacts | None, defaults: ModelDefaults
 ) -> None:
     """The model of each phase as the phase itself will choose it, against the organization's policy."""
     for phase in pipeline.all_phases:
-        if not isinstance(phase, AskingPhase):
-            continue
-        chosen = choose_model(phase, settings, workspace, defaults)
-        if chosen is None:
-            raise InvalidInput(
-                f"Phase `{phase.name}` needs a model for the role {phase.role}, and none is set.",
-                hint="Give `settings.model` (CLI: --model provider:model), or let an admin set a default for the role.",
-                field="settings.model",
-            )
-        verdict = check(defaults.policy, chosen.model)
-        if isinstance(verdict, PhaseError):
+        chosen = choose_model(phase, settings, workspace, defaults) if isinstance(phase, AskingPhase) else None
+        verdict = check(defaults.policy, chosen.model) if chosen else None
+        if chosen and isinstance(verdict, PhaseError):
             message = f"{verdict.message} `{chosen.model}` is named by {chosen.named_by}."
             raise Forbidden(message, hint=verdict.hint, field=chosen.field or "settings.model")

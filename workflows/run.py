@@ -31,10 +31,8 @@ NOTHING = RawValue(Payload())
 """Stands for the missing input of `temporal workflow start` without --input."""
 
 
-@workflow.defn(name=RUN_WORKFLOW, failure_exception_types=[TypeError])
+@workflow.defn(name=RUN_WORKFLOW)
 class RunWorkflow:
-    """TypeError ends it at once: that is how the SDK tells of a start with a wrong number of inputs."""
-
     def __init__(self) -> None:
         self._state: RunState | None = None
         self._phase: str | None = None

@@ -6,7 +6,9 @@ from temporalio import activity
 from activities.runs.telemetry import RunTelemetry
 from domain.errors import InvalidInput, MillwrightError, NotFound
 from domain.failpoints import Failpoints, Point
+from domain.models.choice import ModelDefaults, StageModels
 from domain.runs.failure import ErrorKind, PhaseError
+from domain.runs.messages import RunStart
 from domain.runs.run_ledger import (
     AppliedRequests,
     ApplyRequests,
@@ -18,6 +20,7 @@ from domain.runs.run_ledger import (
     RunLedger,
     TemporalRequest,
 )
+from domain.runs.starting import check_models
 from domain.workspaces.ports import Workspaces
 
 log = structlog.get_logger("millwright.run")
@@ -32,7 +35,9 @@ class RunRecords:
         failpoints: Failpoints,
         telemetry: RunTelemetry,
         heartbeat_seconds: float,
+        stage_models: StageModels,
     ) -> None:
+        self._stage_models = stage_models
         self._ledger = ledger
         self._workspaces = workspaces
         self._failpoints = failpoints
@@ -45,6 +50,7 @@ class RunRecords:
         try:
             path = await self._ledger.repository_path(request.start)
             base = await self._workspaces.inspect(path) if path is not None else None
+            await self._check_models(request.start)
             opened = await self._ledger.open(request, base)
         except (InvalidInput, NotFound) as error:
             return OpenedRun(refused=_invalid(error))
@@ -52,6 +58,13 @@ class RunRecords:
             return opened
         state = opened.state.model_copy(update={"heartbeat_seconds": self._heartbeat_seconds})
         return opened.model_copy(update={"state": state})
+
+    async def _check_models(self, start: RunStart) -> None:
+        """A start that names a model for every role has one for every phase: the record is not asked then."""
+        facts = await self._ledger.start_facts(start) if start.settings.model is None else None
+        if facts is not None:
+            defaults = ModelDefaults(policy=facts.policy, environment=self._stage_models)
+            check_models(facts.pipeline, start.settings, facts.workspace, defaults)
 
     @activity.defn
     async def finalise_run(self, request: FinaliseRun) -> None:

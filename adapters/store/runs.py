@@ -1,5 +1,6 @@
 """RunLedger over PostgreSQL: the record as the workflow's local activities see it (migrations/sql/0002/runs.sql)."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from uuid import UUID
@@ -25,6 +26,7 @@ from domain.runs.run_ledger import (
     RepositoryBase,
     TemporalRequest,
 )
+from domain.runs.starting import StartFacts
 from domain.runs.state import RunState
 from domain.runs.words import OutcomeKind, RequestKind, RequestStatus, RunStatus
 
@@ -49,6 +51,17 @@ class PostgresRunLedger:
 
     async def repository_path(self, start: RunStart) -> str | None:
         return await self._new_runs.repository_path(start)
+
+    async def start_facts(self, start: RunStart) -> StartFacts | None:
+        if start.task is None:
+            return None
+        org_id = await self._catalogue.organization(start.org)
+        pipeline, workspace, policy = await asyncio.gather(
+            self._catalogue.pipeline(org_id, start.pipeline),
+            self._catalogue.workspace(org_id, start),
+            self._catalogue.policy(org_id),
+        )
+        return StartFacts(pipeline=pipeline, workspace=workspace, policy=policy) if pipeline else None
 
     async def open(self, request: OpenRun, base: RepositoryBase | None) -> OpenedRun:
         start = request.start

@@ -7,6 +7,7 @@ from domain.base import Frozen
 from domain.runs.failure import PhaseError
 from domain.runs.messages import RunStart
 from domain.runs.outcome import Outcome
+from domain.runs.starting import StartFacts
 from domain.runs.state import RunState
 from domain.runs.words import RequestKind, RequestStatus
 
@@ -96,6 +97,11 @@ class RunLedger(Protocol):
     async def repository_path(self, start: RunStart) -> str | None:
         """Where the repository of a start by hand lies (its `repo`, or its workspace's), to be inspected before
         `open`; None when it names none or was recorded before. Raises NotFound."""
+        ...
+
+    async def start_facts(self, start: RunStart) -> StartFacts | None:
+        """Of a start by hand, to be checked before `open`; None when it was recorded before, or names no known
+        pipeline (`open` refuses that). Raises NotFound."""
         ...
 
     async def open(self, request: OpenRun, base: RepositoryBase | None) -> OpenedRun:
