@@ -65,7 +65,6 @@ from worker.life import SignsOfLife
 from worker.settings import WorkerSettings
 from worker.shipped import ShippedPipelines
 from workflows.one_input import OneInput
-from workflows.one_input import OneInput
 from workflows.run import RunWorkflow
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "pipelines" / "scripts"
@@ -252,7 +251,6 @@ async def compose(
             telemetry=RunSpans(),
             heartbeat_seconds=settings.heartbeat_seconds,
             stage_models=settings.stage_models,
-            stage_models=settings.stage_models,
         )
         yield Composition(
             worker=_worker(settings, client, phases, records, name, workflow_runner),
@@ -285,7 +283,6 @@ def _worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=[RunWorkflow],
-        interceptors=[OneInput()],
         interceptors=[OneInput()],
         activities=[
             phases.run_phase,
