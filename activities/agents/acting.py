@@ -85,6 +85,8 @@ class Acting:
         outcome = await (calling if name in NAMES else context.stop.race(calling))
         self._failpoints.hit(AgentPoint.AFTER_TOOL)
         text = self._clean(head_and_tail(outcome.text, result_limit + 200))
+        if outcome.is_error and not outcome.tail:  # what a command says is in the log already
+            context.output.keep(f"   failed: {text.partition(chr(10))[0][:200]}\n")
         end = StepEnd(
             status=StepStatus.FAILED if outcome.is_error else StepStatus.DONE,
             run_seconds=monotonic() - started,

@@ -20,8 +20,8 @@ async def answered(api: Served, opened: OpenedRun, key: str, *, cost: str | None
     """The step of a model call, as `end_call` leaves it."""
     async with api.database.organization(api.ours.id) as connection:
         await connection.execute(
-            "UPDATE step SET status = 'done', ended_at = clock_timestamp(), model_asked = 'openai:big', tokens_out = 30,"
-            " tokens_in = 1200, tokens_cached = 0, cost_usd = %s WHERE run_id = %s AND key = %s",
+            "UPDATE step SET status = 'done', ended_at = now(), model_asked = 'openai:big', tokens_in = 1200,"
+            " tokens_out = 30, tokens_cached = 0, cost_usd = %s WHERE run_id = %s AND key = %s",
             (cost, opened.id, key),
         )
 

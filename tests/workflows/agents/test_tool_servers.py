@@ -1,6 +1,7 @@
 """Agents with tools of MCP servers: real servers, in whole runs. A server that misbehaves never holds a phase."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,19 @@ from domain.agents.tools import McpServer
 from tests.adapters.mcp.conftest import listening, raw, sdk
 from tests.adapters.mcp.servers.sdk_server import make
 from tests.support.databases import Database
-from tests.workflows.agents.runs import FILES, RIGHT, VERIFY, agent, attempt_of, call, loop, scripted, steps_of, turn
+from tests.workflows.agents.runs import (
+    FILES,
+    RIGHT,
+    VERIFY,
+    agent,
+    attempt_of,
+    call,
+    loop,
+    output_of,
+    scripted,
+    steps_of,
+    turn,
+)
 from tests.workflows.world import World, world
 
 TOKEN = "s3cr3t-of-the-tool-server"
@@ -94,6 +107,7 @@ async def test_a_server_that_breaks_in_a_call_is_told_to_the_model_which_goes_on
     run = await engine.run(pipeline, repo=repo, settings={"model": model})
     assert (run["status"], run["outcome_kind"]) == ("SUCCEEDED", "verified"), run["error"]
     assert said in await told(engine, run)
+    assert re.search(r"-> raw__ask\n   failed: .*`raw`", await output_of(engine, run)), "a person sees it in the log"
     step = next(step for step in await steps_of(engine, run) if step["key"] == "turn#1/1")
     assert (step["status"], step["effect"]) == ("failed", "unsafe")
 
