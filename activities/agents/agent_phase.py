@@ -110,6 +110,8 @@ class BuiltinAgent:
                 seconds_left=lambda: work.seconds_left,
                 servers=facts.mcp_servers,
             )
+            if any(server.command is not None for server in facts.mcp_servers):
+                await self._setup.ensure(context)  # which may install them
             boxes.append(await stack.enter_async_context(self._boxes.open(place)))
         return Tools(boxes, unsafe=spec.unsafe_tools)
 

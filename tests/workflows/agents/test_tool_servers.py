@@ -112,6 +112,21 @@ async def test_a_server_that_breaks_in_a_call_is_told_to_the_model_which_goes_on
     assert (step["status"], step["effect"]) == ("failed", "unsafe")
 
 
+async def test_a_server_that_the_set_up_installs_is_there_when_it_is_started(engine: World) -> None:
+    repo = await repository(engine, McpServer(name="own", command=("./server",)))
+    catalogue = PostgresCatalogue(engine.composition.database)
+    [facts] = await catalogue.workspaces(engine.org_id)
+    source = raw("well").command
+    assert source is not None
+    script = f"#!/usr/bin/env python3\nimport sys\nsys.argv.append('well')\n{Path(source[2]).read_text()}"
+    install = f"cat > server <<'END'\n{script}END\nchmod +x server"
+    await catalogue.save_workspace(engine.org_id, facts.model_copy(update={"setup_command": install}))
+    model = scripted(engine, turn(call("own__ask")), FINISH)
+    run = await engine.run(await engine.publish({"phases": [agent()]}), repo=repo, settings={"model": model})
+    assert run["status"] == "SUCCEEDED", run["error"]
+    assert "ask answers" in await told(engine, run)
+
+
 async def test_a_server_that_cannot_be_used_fails_the_phase_by_name(engine: World) -> None:
     repo = await repository(engine, raw("unknown-version", name="ancient"))
     run = await engine.run(
