@@ -52,6 +52,8 @@ class ClaudeCode:
             argv=(
                 self.executable, "-p", "--output-format", "stream-json", "--verbose",
                 "--permission-mode", "bypassPermissions", "--setting-sources", "user", "--strict-mcp-config",
+                # a search hosted by the provider costs fees that nobody counts, and cannot be carried across formats
+                "--disallowedTools", "WebSearch",
                 "--model", task.model, *resume,
             ),
             env={

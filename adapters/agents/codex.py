@@ -55,6 +55,8 @@ class Codex:
             "approval_policy": _toml("never"),
             "sandbox_mode": _toml("danger-full-access"),
             "shell_environment_policy.exclude": f"[{_toml(TOKEN_VARIABLE)}]",
+            # a search hosted by the provider costs fees that nobody counts, and cannot be carried across formats
+            "web_search": _toml("disabled"),
             "check_for_update_on_startup": "false",
         }
         words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]

@@ -77,6 +77,12 @@ def test_claude_code_loads_nothing_of_the_repository() -> None:
     assert "--strict-mcp-config" in argv
 
 
+def test_no_search_hosted_by_a_provider() -> None:
+    argv = launch(AgentExecutor.CLAUDE_CODE).argv
+    assert argv[argv.index("--disallowedTools") + 1] == "WebSearch"
+    assert 'web_search="disabled"' in launch(AgentExecutor.CODEX).argv
+
+
 def test_codex_settings_are_toml() -> None:
     import tomllib
 
