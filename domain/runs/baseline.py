@@ -134,12 +134,10 @@ def judge(baseline: Baseline, now: Failing, exit_code: int | None) -> Judged:
     known = baseline.red | baseline.flaky
     before, new = [test for test in now.tests if test in known], [test for test in now.tests if test not in known]
     told = _told(baseline, before)
-    if new:
-        if not before:
-            return Judged(
-                note=f"The base was red, too, but with other tests: {_names(sorted(known))}." if known else ""
-            )
+    if new and before:
         return Judged(note=f"{told} New: {_names(new)}.", red_before=tuple(before))
+    if new and known:
+        return Judged(note=f"The base was red, too, with other tests: {_names(sorted(known))}.")
     doubt = now.doubt or next((run.failing.doubt for run in baseline.runs if run.failing.doubt), "")
     if not doubt and exit_code not in {run.exit_code for run in baseline.runs}:
         doubt = f"the command ended otherwise than on the base (exit code {exit_code})"

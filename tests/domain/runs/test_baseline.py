@@ -107,6 +107,7 @@ def test_a_green_base_says_nothing() -> None:
         (_red("a", exit_code=139), Failing(tests=("a",)), 1),
         (_red(), Failing(doubt="no failing test could be read from its output"), 1),
         (_red("a"), Failing(), 1),
+        (_red(), Failing(tests=("a",)), 1),
     ],
 )
 def test_any_doubt_leaves_it_failed_and_says_that_the_base_fails_too(

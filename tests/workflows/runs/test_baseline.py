@@ -104,3 +104,17 @@ async def test_a_green_repository_pays_nothing(engine: World) -> None:
     assert run["outcome_kind"] == "verified"
     assert await engine.rows("SELECT 1 FROM baseline") == []
     assert await engine.rows("SELECT 1 FROM step WHERE key LIKE %s", "baseline%") == []
+
+
+async def test_a_set_up_that_does_not_work_on_the_base_is_said(engine: World) -> None:
+    """The run may be there to mend it; its verification is not lost for that."""
+    repo = str(engine.repository({"calc.py": f"{CALC}# BROKEN\n", "test_calc.py": BROKEN + ADDS}))
+    await _run(engine, repo, CALC)
+    await engine.rows(
+        "UPDATE workspace SET setup_command = '! grep -q BROKEN calc.py', setup_inputs = '[\"calc.py\"]' RETURNING 1"
+    )
+    run = await _run(engine, repo, CALC.replace("+", "-"), CALC)
+    assert run["outcome_kind"] == "verified", run["error"]
+    failed = await engine.row("SELECT error FROM attempt WHERE phase = 'verify' AND status = 'failed'")
+    assert failed is not None
+    assert "The base does not pass either (The set-up command of workspace" in failed["error"]["hint"]
