@@ -57,7 +57,7 @@ SELECT jsonb_build_object(
     'attempts', (SELECT jsonb_agg(to_jsonb(x) ORDER BY created_at, id) FROM (
         SELECT id, iteration, phase, attempt, kind, cause, status, stale, error, fingerprint, summary, tree_before,
                tree_after, exit_code, signal, model_asked, model_answered, commit_facts AS commit, branch,
-               waiting_reason, waiting_until, created_at, started_at, finished_at, {_USAGE}
+               turns, waiting_reason, waiting_until, created_at, started_at, finished_at, {_USAGE}
         FROM attempt WHERE run_id = %(run)s) x),
     'executions', (SELECT jsonb_agg(to_jsonb(x) ORDER BY ordinal) FROM (
         SELECT id, attempt_id, number, ordinal, status, worker, started_at, ended_at, error, {_USAGE}

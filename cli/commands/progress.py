@@ -127,6 +127,8 @@ def _usage(attempt: AttemptView) -> list[str]:
     parts: list[str] = []
     if attempt.started_at and attempt.finished_at:
         parts.append(seconds((attempt.finished_at - attempt.started_at).total_seconds()))
+    if attempt.turns:
+        parts.append("1 turn" if attempt.turns == 1 else f"{attempt.turns} turns")
     tokens = attempt.usage.tokens_in + attempt.usage.tokens_out
     if tokens:
         parts += [f"{tokens:,} tokens", money(attempt.usage.cost_usd)]

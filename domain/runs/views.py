@@ -151,6 +151,8 @@ class AttemptView(Frozen):
     model_answered: str | None = None
     commit: CommitFacts | None = None
     branch: str | None = None
+    turns: int = 0
+    """Of an agent, recorded so far."""
     waiting_reason: WaitReason | None = None
     waiting_until: datetime | None = None
     created_at: datetime

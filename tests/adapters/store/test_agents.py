@@ -4,6 +4,7 @@ import hashlib
 from decimal import Decimal
 
 from adapters.store.agents import PostgresAgentRecord
+from adapters.store.views import PostgresViews
 from domain.agents.ports import AgentCheckpoint, AgentSession, EndedStep, StoredSegment
 from domain.runs.messages import PhaseInput
 from domain.runs.ports import ArtifactRef, Began, StepEnd, StepStart
@@ -61,6 +62,16 @@ async def test_a_checkpoint_is_found_again_with_its_step_its_pack_and_its_output
     assert chunk["text"] == "I wrote it\n"
     (attempt,) = record.rows("SELECT turns FROM attempt WHERE run_id = %s", state.run_id)
     assert attempt["turns"] == 1
+
+
+async def test_the_view_of_a_run_says_how_many_turns_an_agent_took(record: Record) -> None:
+    state = await record.opened()
+    phase = record.phase(state.run_id)
+    began = await record.begun(phase)
+    for number in range(3):
+        assert await agents(record).checkpoint(phase.key, began.lease, checkpoint(number, turn=number))
+    view = await PostgresViews(record.database).run(record.org_id, state.run_id)
+    assert view.phases[0].newest.turns == 2
 
 
 async def test_a_late_writer_writes_nothing(record: Record) -> None:

@@ -136,3 +136,10 @@ def test_numbers_for_people() -> None:
 
 def test_only_the_last_lines_are_shown() -> None:
     assert shown_lines("a\n\nb\nc\r\n\td\x07", 2) == ["  │ c", "  │         d"]
+
+
+def test_an_agent_says_its_turns() -> None:
+    used = UsageView(tokens_in=900, tokens_out=100, cost_usd=Decimal("0.02"))
+    (line,) = _lines(attempt("implement", turns=7, usage=used))
+    assert line.endswith("1.5 s   7 turns   1,000 tokens   $0.0200")
+    assert "1 turn " in f"{_lines(attempt('implement', turns=1))[0]} "
