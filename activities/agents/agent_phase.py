@@ -112,7 +112,7 @@ class BuiltinAgent:
             )
             if any(server.command is not None for server in facts.mcp_servers):
                 await self._setup.ensure(context)  # which may install them
-            boxes.append(await stack.enter_async_context(self._boxes.open(place)))
+            boxes.append(await context.stop.race(stack.enter_async_context(self._boxes.open(place))))
         return Tools(boxes, unsafe=spec.unsafe_tools)
 
     async def _worked(self, work: Working, tools: Tools) -> PhaseError | None:

@@ -3,13 +3,17 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
+from uuid import uuid4
 
+import psutil
 import pytest
 
+from adapters.mcp.boxes import START_SECONDS
 from adapters.store.catalogue import PostgresCatalogue
 from cli.stack.temporal import TemporalServer
 from domain.agents.tools import McpServer
@@ -145,20 +149,43 @@ async def test_a_tool_that_the_server_does_not_list_is_an_unknown_tool(engine: W
     assert "There is no tool 'raw__answer'" in said and "ask answers" in said
 
 
-async def test_a_cancel_ends_a_call_that_hangs_and_its_server(engine: World) -> None:
-    repo = await repository(engine, raw("hang-in-call"))
+@pytest.mark.parametrize("mode", ["hang-at-start", "hang-in-call"])
+async def test_a_cancel_ends_a_server_that_hangs_long_before_its_time(engine: World, mode: str) -> None:
+    mark = f"started-{uuid4()}"
+    repo = await repository(engine, raw(mode, mark))
     model = scripted(engine, turn(call("raw__ask")), FINISH)
     handle = await engine.start(
         await engine.publish({"phases": [agent(command_seconds=600)]}), repo=repo, settings={"model": model}
     )
-    for _ in range(1200):
-        if await engine.row("SELECT 1 FROM step WHERE key = 'turn#1/1' AND status = 'running'"):
-            break
-        await asyncio.sleep(0.05)
+    await until(lambda: running(mark))
+    if mode == "hang-in-call":
+        for _ in range(1200):
+            if await engine.row("SELECT 1 FROM step WHERE key = 'turn#1/1' AND status = 'running'"):
+                break
+            await asyncio.sleep(0.05)
+    began = monotonic()
     await handle.cancel()
     run = await engine.end_of(handle)
     assert run["status"] == "CANCELLED"
     assert (await attempt_of(engine, run))["status"] == "cancelled"
+    await until(lambda: not running(mark))
+    assert monotonic() - began < START_SECONDS / 2, "it was ended, and not waited for"
+
+
+def running(mark: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if mark in (process.info["cmdline"] or ()):
+            found.append(process.pid)
+    return found
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it never came true")
 
 
 async def test_a_hanging_call_does_not_outlive_the_phases_time(engine: World) -> None:
