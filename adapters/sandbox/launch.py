@@ -105,7 +105,7 @@ def _become_command(request: dict[str, Any], streams: Streams, guard: int, troub
     limits = request["limits"]
     processes, user = limits["processes"], request["user"]
     if processes is not None and os.getuid() != 0:
-        processes += _processes_of_user()
+        processes += _processes_of_user() + bool(request["wrapper"])  # and bubblewrap's second one
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_NPROC, processes)
