@@ -105,6 +105,11 @@ class RunPlace:
         return self._beside("setup")
 
     @property
+    def agents(self) -> Path:
+        """Homes of the run's external agents (adapters/agents/folders.py names it the same way)."""
+        return self._beside("agent")
+
+    @property
     def base_ref(self) -> str:
         return f"refs/millwright-base/{self.run_id}"
 

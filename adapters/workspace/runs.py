@@ -113,6 +113,7 @@ def reclaim(git: Git, place: RunPlace, known: KnownTrees) -> bool:
         known.forget(place.index)
         for beside in (place.facts, place.index, place.work_index, place.setup_stamp):
             beside.unlink(missing_ok=True)
+        remove_folder(place.agents)
         remove_leftovers(place)
         for lock in (place.guard_lock, place.phase_lock, place.git_lock):
             lock.unlink(missing_ok=True)

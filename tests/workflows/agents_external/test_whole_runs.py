@@ -129,3 +129,15 @@ async def test_aider_leaves_nothing_of_its_own_in_the_tree(fakes: World) -> None
     run = await fakes.run(pipeline, repo=str(fakes.repository(FILES)), settings={"model": model})
     assert run["outcome_kind"] == "verified", run["error"]
     assert ".aider" not in (await attempt_of(fakes, run, "verify"))["summary"]
+
+
+async def test_the_home_of_an_agent_goes_with_the_worktree_of_its_run(fakes: World) -> None:
+    model = model_of(fakes, turns(*mends(AgentExecutor.CODEX)))
+    pipeline = await fakes.publish(loop(agent(AgentExecutor.CODEX), VERIFY))
+    run = await fakes.run(pipeline, repo=str(fakes.repository(FILES)), settings={"model": model})
+    workspaces = fakes.composition.workspaces
+    worktree = workspaces.path(run["workspace_id"], run["id"])
+    home = worktree.with_name(f"{run['id']}.agent")
+    assert (home / "codex" / "home" / ".codex").is_dir()
+    assert await workspaces.reclaim(run["workspace_id"], run["id"])
+    assert not home.exists() and not worktree.exists()
