@@ -30,6 +30,7 @@ from tests.campaigns.projects import Project, ProjectShelf, all_projects
 FAULTS_PER_PROJECT = 4
 PLANTERS = 2
 SETTINGS = {"MILLWRIGHT_HEARTBEAT_SECONDS": "3"}
+SHELF = "shelf"
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -45,7 +46,7 @@ class Report:
 def public_cases(projects: Sequence[Project], faults: int, seed: int, *, base: Path, folder: Path) -> list[Case]:
     """The projects fetched, the faults planted (or known from before), the repositories made in `folder`. What may be
     kept for the next campaign lies in `base`."""
-    shelf, found_before = ProjectShelf(base / "shelf"), base / "faults"
+    shelf, found_before = ProjectShelf(base / SHELF), base / "faults"
     shelf.prepare()
     for project in projects:
         shelf.source(project)
@@ -57,6 +58,11 @@ def public_cases(projects: Sequence[Project], faults: int, seed: int, *, base: P
         for number, fault in enumerate(its_faults, 1):
             console.print(f"  {project.name}/{number}: {fault.kind} at {fault.path}:{fault.line}")
     return cases
+
+
+def _with_tools(shelf: Path) -> dict[str, str]:
+    """Commands see the toolchains on the worker's PATH and little else of the machine (docs/sandbox.md)."""
+    return {"PATH": os.pathsep.join((os.environ.get("PATH", os.defpath), str(ProjectShelf(shelf).python.parent)))}
 
 
 def job(case: Case, scripts: Path, *, agent: bool) -> Job:
@@ -180,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     base = (options.folder or StackSettings().state_folder / "campaigns" / "real-projects").absolute()
     work = base / "own" if options.projects else base / f"public-{options.seed}"
-    stack = LocalStack(work / "stack", SETTINGS)
+    stack = LocalStack(work / "stack", SETTINGS | _with_tools(base / SHELF))
     if not options.continued:
         stack.remove()
         shutil.rmtree(work, ignore_errors=True)
