@@ -27,6 +27,7 @@ from domain.runs.views import (
     RunPage,
     RunView,
 )
+from domain.workspaces.packs import PACK_MEDIA_TYPE
 
 COUNTED_AT_MOST = 10_000
 """With filters beyond status the total is exact up to here; offsets end here."""
@@ -69,7 +70,7 @@ SELECT jsonb_build_object(
         FROM step WHERE run_id = %(run)s) x),
     'artifacts', (SELECT jsonb_agg(to_jsonb(x) ORDER BY number) FROM (
         SELECT id AS number, attempt_id, name, sha256, size_bytes, media_type
-        FROM artifact WHERE run_id = %(run)s) x),
+        FROM artifact WHERE run_id = %(run)s AND media_type <> '{PACK_MEDIA_TYPE}') x),
     'requests', (SELECT jsonb_agg(to_jsonb(x) ORDER BY created_at) FROM (
         SELECT id, kind, status, actor, coalesce(payload->>'reason', '') AS reason, problem, created_at, sent_at,
                settled_at

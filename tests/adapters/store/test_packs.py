@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from adapters.store.packs import PostgresPackRecord
+from adapters.store.views import PostgresViews
 from domain.runs.ports import ArtifactRef, CommitFacts
 from domain.workspaces.packs import (
     BRANCH_BUNDLE,
@@ -37,6 +38,8 @@ async def test_packs_are_found_by_the_artifacts_of_the_run(record: Record) -> No
     stored = await packs.stored(record.org_id, state.run_id)
     assert stored.packs == (PackEdge(known_tree=ONE, tree=TWO, sha256="b" * 64),)
     assert stored.tip is not None and (stored.tip.commit, stored.tip.sha256) == ("e" * 40, "c" * 64)
+    shown = (await PostgresViews(record.database).run(record.org_id, state.run_id)).phases[0].attempts[0].artifacts
+    assert [each.name for each in shown] == ["output", BRANCH_BUNDLE], "packs are no artifacts for people"
     assert await packs.stored(UUID(int=0), state.run_id) == StoredRun(), "another organization sees none of it"
 
 
