@@ -58,7 +58,8 @@ def up(
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         if foreground:
-            folder.create()
+            if told := folder.create():
+                console.print(escape(told))
             become(up_module.supervisor_service(settings, folder, console.print))
         with console.status("starting …"):
             outcome = up_module.bring_up(

@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--log-offset", type=int, default=0)
     parser.add_argument("--cwd", type=Path, required=True)
     parser.add_argument("--user")
+    parser.add_argument("--private", action="store_true", help="files that it makes are its owner's alone")
     parser.add_argument("--tether", type=int, help="die when this parent dies (Linux)")
     parser.add_argument("--tether-signal", type=int, default=signal.SIGTERM, help="how it is told to")
     parser.add_argument("command", nargs="+")
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str]) -> None:
         _become(options.user)
     if options.tether:
         _tether(options.tether, options.tether_signal)
+    if options.private:
+        os.umask(0o077)
     os.chdir(options.cwd)
     os.execvp(options.command[0], options.command)
 

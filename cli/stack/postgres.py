@@ -107,7 +107,7 @@ class Postgres:
 
     def prepare(self) -> None:
         """Create the cluster when there is none, clear what a dead server left. Safe to call again and at once."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.folder / "prepare.lock").open("w") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             self._write_identity()

@@ -43,6 +43,8 @@ class Service:
     log: Path
     user: str | None = None
     fingerprint: str = ""
+    private: bool = False
+    """The files that it makes are its owner's alone."""
     stop_signals: Sequence[tuple[int, float]] = field(default=((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)))
 
 
@@ -98,6 +100,7 @@ def launch(service: Service, *, tethered: bool = False) -> subprocess.Popen[byte
     launcher = [sys.executable, "-I", "-m", "cli.stack.launch", "--lock", str(service.lock)]
     launcher += ["--fingerprint", service.fingerprint, "--cwd", str(service.cwd)]
     launcher += ["--user", service.user] if service.user else []
+    launcher += ["--private"] if service.private else []
     if tethered:
         launcher += ["--tether", str(os.getpid()), "--tether-signal", str(int(service.stop_signals[0][0]))]
     with service.log.open("ab") as log:

@@ -1,10 +1,29 @@
 """The state folder, and `stack.json` in it: what the supervisor last knew, for people, `up`, `down` and campaigns."""
 
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from domain.base import Frozen
+
+OURS = (
+    "bin",
+    "run",
+    "logs",
+    "postgres",
+    "temporal.db",
+    "artifacts",
+    "workspaces",
+    "stack.json",
+    "credentials.json",
+    "campaigns",
+    "sample-repository",
+    ".stack.json",
+    ".credentials.json",
+)
+"""How the names of everything begin that a stack puts into its folder."""
 
 StepState = Literal["waiting", "starting", "ready", "done", "backoff", "stopped"]
 
@@ -15,10 +34,26 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def create(self) -> None:
+    def create(self) -> str | None:
+        """What there is to say of a folder that was there and open to others: one that holds only what is ours is
+        closed, any other is left as it is."""
+        said = self._close() if self.path.is_dir() else None
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.run, self.logs, self.bin):
+        for folder in (self.run, self.logs, self.bin, self.path / "workspaces"):
             folder.mkdir(exist_ok=True, mode=0o700)
+        return said
+
+    def _close(self) -> str | None:
+        about = self.path.stat()
+        if about.st_uid != os.geteuid() or not about.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            return None
+        foreign = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(OURS)]
+        if foreign:
+            return (
+                f"{self.path} is open to others and holds {foreign[0]}, too: chmod 700 it, or take a folder of its own"
+            )
+        self.path.chmod(0o700)
+        return f"{self.path} was open to others: it is closed now (mode 0700), for it holds credentials and worktrees"
 
     @property
     def bin(self) -> Path:

@@ -78,6 +78,7 @@ class TemporalServer:
             cwd=self.folder,
             lock=self.lock or self.folder / "temporal.lock",
             log=self.log or self.folder / "temporal.log",
+            private=True,
             fingerprint=f"temporal:{self.port}:{self.ui_port}",
             stop_signals=STOP_SIGNALS,
         )

@@ -44,7 +44,8 @@ def bring_up(settings: StackSettings, folder: StateFolder, *, say: Say, watch: W
     Raises Unavailable naming the process, the end of its log and what to do; what was started is ended again then.
     """
     check_reach(settings)
-    folder.create()
+    if told := folder.create():
+        say(told)
     with one_command_at_a_time(folder):
         if supervisor := read_record(folder.lock(SUPERVISOR)):
             status = read_status(folder)

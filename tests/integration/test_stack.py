@@ -60,6 +60,7 @@ def check_start(made: Stack) -> StackStatus:
         assert page.status == 200
     assert stat.S_IMODE(made.folder.path.stat().st_mode) == 0o700
     assert stat.S_IMODE(made.folder.credentials_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(made.folder.temporal_database.stat().st_mode) == 0o600
     before = made.pids()
     again = made.millwright("up")
     assert "already running" in again.stdout
