@@ -15,6 +15,8 @@ from domain.base import Frozen
 from domain.errors import PhaseFailure
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
 
+FILES_SHAPE = '{"files": {"path": "whole new text", "path to delete": null}}'
+VERDICT_SHAPE = '{"approved": true or false, "comments": "..."}'
 _STARTS_TRIED = 200
 """Opening braces that are tried as the start of a JSON object; a reply of prose and code has few before its answer."""
 _START = re.compile(r'\{\s*["}]')
@@ -59,12 +61,12 @@ Expected = TypeVar("Expected", FilesOutput, Verdict)
 
 def files_of(reply: str) -> dict[str, str | None]:
     """The files of `{"files": {...}}`."""
-    return _read(reply, FilesOutput, '{"files": {"path": "whole new text", "path to delete": null}}').files
+    return _read(reply, FilesOutput, f"The phase has `output: files`: answer with {FILES_SHAPE}.").files
 
 
 def verdict_of(reply: str) -> Verdict:
     """The verdict of `{"approved": ..., "comments": ...}`; changes asked for without a word are refused."""
-    verdict = _read(reply, Verdict, '{"approved": true or false, "comments": "..."}')
+    verdict = _read(reply, Verdict, f"A review is asked for: answer with {VERDICT_SHAPE}.")
     if not verdict.approved and not verdict.comments.strip():
         raise _invalid("The review asks for changes but has no comments", reply, "Say in `comments` what must change.")
     return verdict
@@ -76,12 +78,16 @@ def patch_of(reply: str) -> str:
     bare = _BARE_DIFF.search(reply) if not fenced else None
     patch = "".join(fenced) if fenced else (bare.group() if bare else "")
     if not _DIFF_BODY.search(patch):
-        raise _invalid("The reply has no unified diff", reply, "Answer with one ```diff block as `git diff` writes it.")
+        raise _invalid(
+            "The reply has no unified diff",
+            reply,
+            "The phase has `output: patch`: answer with one ```diff block as `git diff` writes it.",
+        )
     return patch if patch.endswith("\n") else patch + "\n"
 
 
-def _read(reply: str, expected: type[Expected], shape: str) -> Expected:
-    """The last JSON object of the reply that has the expected shape."""
+def _read(reply: str, expected: type[Expected], wanted: str) -> Expected:
+    """The last JSON object of the reply that has the expected shape; `wanted` says which, for who answers."""
     found: Expected | None = None
     problem = ""
     for value in _objects(reply):
@@ -94,14 +100,14 @@ def _read(reply: str, expected: type[Expected], shape: str) -> Expected:
     if found is not None:
         return found
     if problem:
-        raise _invalid(f"The reply's JSON object is not as asked ({problem})", reply, f"Answer with {shape}.")
+        raise _invalid(f"The reply's JSON object is not as asked ({problem})", reply, wanted)
     if _START.search(reply):
         raise _invalid(
             "The reply's JSON object is broken or cut off",
             reply[-EXCERPT_LIMIT:],
-            "When it was cut off, raise max_output_tokens of the phase or ask for less at once.",
+            f"{wanted} When it was cut off, raise max_output_tokens of the phase or ask for less at once.",
         )
-    raise _invalid("The reply has no JSON object", reply, f"Answer with {shape}.")
+    raise _invalid("The reply has no JSON object", reply, wanted)
 
 
 def _objects(reply: str) -> Iterator[object]:

@@ -58,7 +58,7 @@ def test_a_wrong_reply_says_what_is_wrong(reply: str, says: str) -> None:
     error = raised.value.error
     assert error.kind is ErrorKind.INVALID_OUTPUT
     assert says in error.message
-    assert error.hint
+    assert "`output: files`" in error.hint, "which kind of answer the phase wants"
     assert 0 < len(error.excerpt) <= EXCERPT_LIMIT
 
 
@@ -87,8 +87,9 @@ def test_patches_are_found_in_fences_and_bare() -> None:
 
 @pytest.mark.parametrize("reply", ["", "no diff", "```diff\n```", "```python\nx = 1\n```", "--- a heading"])
 def test_a_reply_without_a_patch_is_refused(reply: str) -> None:
-    with pytest.raises(PhaseFailure, match="no unified diff"):
+    with pytest.raises(PhaseFailure, match="no unified diff") as raised:
         patch_of(reply)
+    assert "`output: patch`" in raised.value.error.hint
 
 
 @given(st.text() | st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner)).map(json.dumps))
