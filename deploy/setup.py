@@ -15,10 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / ".tools"
 PINNED = ROOT / "deploy" / "tools"
 VENDOR = ROOT / "api" / "web" / "static" / "vendor"
-LIBRARIES = {
-    "htmx.org/dist/htmx.min.js": "htmx.min.js",
-    "htmx-ext-sse/dist/sse.min.js": "htmx-ext-sse.min.js",
-}
+LIBRARIES = {"htmx.org/dist/htmx.min.js": "htmx.min.js"}
 """File in node_modules -> its name under /static/vendor/."""
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """The machine's own (uv is told in the Makefile): behind a company's proxy only they know it."""
