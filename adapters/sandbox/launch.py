@@ -3,15 +3,20 @@
 # pathlib would double the guard's start-up time
 # ruff: noqa: PTH101, PTH103, PTH112, PTH116, PTH118, PTH123
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
 import resource
 import signal
 import sys
-from typing import Any, NoReturn
 
 from adapters.sandbox import proctree, users
+
+TYPE_CHECKING = False  # typing would add 5 ms to every start
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36

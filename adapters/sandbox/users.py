@@ -10,7 +10,6 @@ that a process already runs as is left alone, whoever that is.
 import contextlib
 import fcntl
 import os
-import random
 import signal
 import stat
 from collections.abc import Iterator
@@ -46,7 +45,8 @@ def take(first: int, count: int) -> tuple[int, int]:
     """A user nobody runs as, and the descriptor that holds it. Raises OSError when there is none."""
     folder = _folder()
     running = users_running()
-    for user in random.sample(range(first, first + count), min(count, TRIES)):
+    for _ in range(TRIES):
+        user = first + int.from_bytes(os.urandom(4), "big") % count
         if user in running:
             continue
         lock = os.open(f"{folder}/{user}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
