@@ -11,13 +11,12 @@ from starlette.responses import Response
 
 from api.deps import Deps, Operator, TheDeps, Viewer
 from api.routes.events import From, TheRun
-from api.web import words
 from api.web.ansi import AnsiHtml
 from api.web.headline import headline
 from api.web.log import block_title, read_log
 from api.web.pages.context import signed_in_page
 from api.web.rail import rail, running_attempt
-from api.web.so_far import models_so_far, used_so_far
+from api.web.so_far import models_of, used_so_far
 from domain.runs.views import AttemptView, ChunkView, ExecutionView, RunView, StepView
 
 router = APIRouter()
@@ -38,10 +37,10 @@ def _steps(run: RunView) -> list[tuple[AttemptView, StepView]]:
     return sorted(found, key=lambda pair: pair[1].started_at)
 
 
-def _models(run: RunView, running: AttemptView | None) -> list[str]:
-    """Every model that was asked, in the order of first use; the phase that runs has its own at its end."""
-    named = [words.model(each.model_asked, each.model_answered) for phase in run.phases for each in phase.attempts]
-    return list(dict.fromkeys(name for name in (*named, *models_so_far(running)) if name))
+def _models(run: RunView) -> list[str]:
+    """Every model that was asked, in the order of first use; an attempt that runs, or was ended, by its steps."""
+    named = [name for phase in run.phases for each in phase.attempts for name in models_of(each)]
+    return list(dict.fromkeys(named))
 
 
 def _parts(deps: Deps, run: RunView, *, all_steps: bool) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def _parts(deps: Deps, run: RunView, *, all_steps: bool) -> dict[str, Any]:
         "headline": headline(run, running),
         "running": running,
         "rail": rail(run),
-        "models": _models(run, running),
+        "models": _models(run),
         "so_far": used_so_far(running),
         "steps": steps if all_steps else steps[-STEPS_SHOWN:],
         "steps_left_out": 0 if all_steps else max(len(steps) - STEPS_SHOWN, 0),

@@ -45,6 +45,16 @@ async def test_what_the_running_phase_used_is_on_the_page_before_it_ends(api: Se
     assert re.search(r"and ≥ \$0\.50 \+ unpriced by the phase that runs", await page(api, opened))
 
 
+async def test_a_phase_that_was_ended_still_names_the_model_that_it_asked(api: Served, recorder: Recorder) -> None:
+    opened = await recorder.open_run()
+    phase = await opened.begin("implement")
+    await phase.step("turn#1", StepKind.MODEL_CALL)
+    await answered(api, opened, "turn#1")
+    await phase.failed()
+    await opened.end(OutcomeKind.CANCELLED)
+    assert "openai:big" in await page(api, opened)
+
+
 async def test_an_agent_that_got_stuck_is_not_told_as_iterations_that_made_the_same_change(
     api: Served, recorder: Recorder
 ) -> None:
