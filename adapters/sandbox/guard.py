@@ -272,8 +272,8 @@ def _take_user(request: dict[str, Any]) -> None:
     if span is None:
         return
     request["user"], _held_until_we_end = users.take(*span)
-    trouble = "bubblewrap is not in use"
-    if request["wrapper"]:
+    trouble = "other users of this machine can enter it"
+    if request["wrapper"] and request["may_show"]:
         try:
             idmap.own_mounts()
             idmap.show_as(request["user"], request["show"])

@@ -201,6 +201,8 @@ class GuardedSandbox:
             "users": means.users if own_user else None,
             "show": [str(each) for each in folders if each.is_dir()],
             "may_give": ours,
+            # what is shown stays ours on disk, set-user-id bits too: not where other users of the machine get to it
+            "may_show": not ours or not any(machine.passable(each) for each in folders),
         }
 
 

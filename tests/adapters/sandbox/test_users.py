@@ -12,6 +12,7 @@ import pytest
 
 from adapters.sandbox import users
 from adapters.sandbox.guarded import GuardedSandbox
+from adapters.sandbox.means import Mode
 from adapters.workspace.folders import remove_folder
 from domain.sandbox.ports import Command, NetworkAccess
 from tests.adapters.sandbox.conftest import SEARCH_PATH, Bench, PlainRedactor
@@ -27,8 +28,8 @@ class Worktrees:
         self.mine = self.root / "w" / "runs" / "mine"
         self.mine.mkdir(parents=True)
 
-    def bench(self) -> Bench:
-        sandbox = GuardedSandbox(PlainRedactor(), search_path=PROGRAMS, bubblewrap_mode="off", worktrees=self.root)
+    def bench(self, mode: Mode = "off") -> Bench:
+        sandbox = GuardedSandbox(PlainRedactor(), search_path=PROGRAMS, bubblewrap_mode=mode, worktrees=self.root)
         return Bench(sandbox, self.mine)
 
 
@@ -81,11 +82,12 @@ async def test_a_file_with_a_name_outside_is_not_given_away(passable: Worktrees)
     assert (outside.read_text() == "ours") is ROOT
 
 
-async def test_a_set_user_id_bit_does_not_come_back_as_ours(passable: Worktrees) -> None:
-    bench = passable.bench()
+@pytest.mark.parametrize("mode", ["off", "auto"])
+async def test_a_set_user_id_bit_does_not_come_back_as_ours(passable: Worktrees, mode: Mode) -> None:
+    """Where other users could come by and run it."""
+    bench = passable.bench(mode)
     await bench.run("cp /usr/bin/id id; chmod 4755 id")
-    mode = (bench.cwd / "id").stat().st_mode
-    assert bool(mode & 0o4000) is not ROOT
+    assert bool((bench.cwd / "id").stat().st_mode & 0o4000) is not ROOT
 
 
 async def test_a_worktree_that_no_other_user_can_enter_is_said(passable: Worktrees) -> None:
