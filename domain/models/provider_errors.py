@@ -128,7 +128,8 @@ _STATUS: dict[int, K] = {
 HINTS: dict[K, str] = {
     K.RATE_LIMITED: "It is tried again when the provider allows it; set the policy's limits below the provider's.",
     K.QUOTA_EXHAUSTED: "Add credit or raise the spending limit at the provider, or choose another provider.",
-    K.AUTHENTICATION: "Put a valid key behind the provider's credential reference.",
+    K.AUTHENTICATION: "Put a valid key behind the provider's credential reference; "
+    "a provider that has none is given one in the policy (`env:NAME`).",
     K.PERMISSION: "Ask the provider for access, or choose a model that this key may use.",
     K.NOT_FOUND: "Check the model's name and the provider's base_url.",
     K.CONTENT_FILTERED: "Change the prompt; the provider's filter refused it or its answer.",

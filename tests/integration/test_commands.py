@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.stack.ports import any_free
+from cli.stack.postgres import Postgres
+from cli.stack.state import read_status
 from pipelines import sample
 from tests.support.scratch import scratch_folder
 from tests.support.stack import Stack, stack
@@ -96,6 +99,37 @@ def test_demo_says_what_a_real_model_needs(running: Stack, given: dict[str, str]
     done = running.millwright("demo", more=given)
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def _allow(stack: Stack, *words: str) -> None:
+    """As an admin of the local stack would."""
+    status = read_status(stack.folder)
+    assert status is not None
+    server = Postgres(stack.folder.postgres, status.ports["postgres"])
+    addresses = {"MILLWRIGHT_ADMIN_DATABASE_URL": server.admin_url(), "DATABASE_URL": server.app_url()}
+    command = [sys.executable, "-m", "adapters.store", "migrate", *words]
+    subprocess.run(command, env=os.environ | addresses, check=True, capture_output=True)
+
+
+def test_a_provider_without_its_key_is_named_with_the_way_out(running: Stack, repo: Path) -> None:
+    url = "http://127.0.0.1:9/v1"
+    _allow(running, "--provider", "keyless", "--provider-url", url, "--provider-credential", "env:KEYLESS_KEY")
+    done = _start(running, repo, "--model", "keyless:any", "--wait", "--json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    run = json.loads(done.stdout)
+    assert run["error"]["kind"] == "missing_credential"
+    assert "`keyless:any` has no usable credential: The secret env:KEYLESS_KEY is missing" in run["error"]["message"]
+    assert "Set KEYLESS_KEY in the environment of the worker" in run["error"]["hint"]
+    assert len(run["phases"][0]["attempts"][0]["executions"]) == 1, "nothing is tried again in vain"
+    shown = running.millwright("run", "show", run["id"]).stdout
+    assert "What to do  Set KEYLESS_KEY" in shown
+    credentials = json.loads(running.folder.credentials_file.read_text())
+    asked = urllib.request.Request(f"{credentials['api_url']}/ui/runs/{run['id']}")
+    asked.add_header("Authorization", f"Bearer {credentials['api_key']}")
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        page = answer.read().decode()
+    assert "The secret env:KEYLESS_KEY is missing" in page
+    assert "Set KEYLESS_KEY in the environment of the worker" in page
 
 
 def test_start_wait_json_gives_the_run_as_it_ended(running: Stack, repo: Path) -> None:
