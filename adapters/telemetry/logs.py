@@ -21,8 +21,9 @@ from domain.redaction import Redactor
 
 Event = MutableMapping[str, Any]
 
-QUIET: Mapping[str, int] = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "hpack": logging.WARNING}
-"""Libraries that tell each request at INFO: our own steps tell the same with run and cost."""
+QUIET: Mapping[str, int] = dict.fromkeys(("httpx", "httpx2", "httpcore", "httpcore2", "hpack", "mcp"), logging.WARNING)
+"""Libraries that tell each request at INFO, with its address or its session: our own steps tell the same with run and
+cost."""
 OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "temporalio")
 """Loggers that libraries give handlers of their own; theirs are taken away."""
 

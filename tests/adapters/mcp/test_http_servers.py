@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +112,38 @@ async def test_headers_carry_secrets_that_nobody_else_sees(place: Place) -> None
     assert all(headers["x-team"] == "blue" for headers in seen.headers)
 
 
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from adapters.telemetry import logs
+from domain.agents.tools import McpServer
+from tests.adapters.mcp.conftest import Place
+
+async def main():
+    place = Place(Path(sys.argv[1]))
+    logs.configure("INFO", sys.stdout, place.redactor)
+    async with place.box(McpServer(name="remote", url=sys.argv[2])) as box:
+        assert (await box.call("remote__add", {"a": 1, "b": 1})).text == "2"
+    print("used")
+
+asyncio.run(main())
+"""
+
+
+async def test_neither_addresses_nor_sessions_are_in_the_log_of_a_worker(place: Place) -> None:
+    async with listening(make().streamable_http_app()) as url:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, str(place.worktree), f"{url}/mcp?team=blue",
+            cwd=Path(__file__).resolve().parents[3], stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, _ = await worker.communicate()
+    assert said.decode().splitlines() == ["used"]
+
+
+async def _well(message: Any, send: Any) -> None:
+    await answer(send, 200, text_result(message, "well"))
+
+
 async def test_a_secret_that_is_missing_fails_the_start_before_anything_is_sent(place: Place) -> None:
     seen = Seen(make().streamable_http_app())
     async with listening(seen) as url:
@@ -183,15 +217,12 @@ async def test_what_breaks_a_call_is_told_and_the_server_is_asked_anew(place: Pl
     async def refused(message: Any, send: Any) -> None:
         await answer(send, 500, b"oh no", "text/plain")
 
-    async def well(message: Any, send: Any) -> None:
-        await answer(send, 200, text_result(message, "well"))
-
     for way in (packed, endless, no_json, refused):
         server = ByHand(way)
         async with listening(server) as url, place.box(at(url), limit_seconds=30.0) as box:
             outcome = await box.call("remote__ask", {})
             assert outcome.is_error and "`remote`" in outcome.text, way
-            server.calls = well
+            server.calls = _well
             assert (await box.call("remote__ask", {})).text == "well", way
 
 
