@@ -2,7 +2,7 @@
 
     python -m benchmarks [ROW ...]
 
-Rows: 1 2 7 9 10 (docs/benchmarks.md). Exit code 1 when a bar is missed.
+Rows: 1 2 3 7 9 10 (docs/benchmarks.md). Exit code 1 when a bar is missed.
 """
 
 import argparse
@@ -20,13 +20,14 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import row01_phase, row02_runs, row07_actions, row09_recovery, row10_cancel
+from benchmarks import row01_phase, row02_runs, row03_turn, row07_actions, row09_recovery, row10_cancel
 from benchmarks.bench import Bench, Figure, durability, running
 from benchmarks.local_stack import ROOT
 
 ROWS: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "1": row01_phase.measure,
     "2": row02_runs.measure,
+    "3": row03_turn.measure,
     "7": row07_actions.measure,
     "9": row09_recovery.measure,
     "10": row10_cancel.measure,

@@ -18,7 +18,6 @@ from domain.agents.context import (
     room_for_input,
     summary_prompt,
     tokens_of,
-    view,
 )
 from domain.agents.conversation import Segment, SegmentKind
 from domain.models.messages import AnsweredCall, CallRefused, Message, Speaker, ToolSpec
@@ -41,15 +40,17 @@ class AgentAsking:
     async def ask(self, work: Working, tools: tuple[ToolSpec, ...]) -> Hit | None:
         """Adds the reply of the next turn to the conversation; or says which cap left no room for it."""
         room = room_for_input(work.window, work.spec.max_output_tokens)
-        over = hit(work.caps, work.spent, min(room, tokens_of(view(work.conversation), tools)))
+        tools_tokens = tokens_of((), tools)
+        tokens = work.shown.tokens(work.conversation) + tools_tokens
+        over = hit(work.caps, work.spent, min(room, tokens))
         if over is not None:
             return over
-        due = compaction_due(work.conversation, room, tools)
+        due = compaction_due(work.conversation, work.shown, room, tools_tokens)
         if due is not None:
             await self._compact(work, due, room)
             return await self.ask(work, tools)
         try:
-            answered = await self._answer(work, tools)
+            answered = await self._answer(work, tools, tokens)
         except CallRefused as refused:
             return await self._refused(work, tools, room, refused)
         work.answered(answered)
@@ -59,9 +60,9 @@ class AgentAsking:
             work.context.output.keep(f"[turn {number}] {answered.reply.text.rstrip()}\n")
         return None
 
-    async def _answer(self, work: Working, tools: tuple[ToolSpec, ...]) -> AnsweredCall:
+    async def _answer(self, work: Working, tools: tuple[ToolSpec, ...], tokens: int) -> AnsweredCall:
         number = work.conversation.next_turn
-        messages = view(work.conversation)
+        messages = work.shown.messages(work.conversation)
         for tries_left in reversed(range(MALFORMED_TRIES)):
             try:
                 return await work.context.stop.race(
@@ -73,9 +74,7 @@ class AgentAsking:
                         role=work.spec.role,
                         turn=number,
                         iteration=turn_of(work.context),
-                        max_output_tokens=output_room(
-                            work.caps, work.spent, tokens_of(messages, tools), work.spec.max_output_tokens
-                        ),
+                        max_output_tokens=output_room(work.caps, work.spent, tokens, work.spec.max_output_tokens),
                         timeout_seconds=max(1.0, min(CALL_SECONDS, work.seconds_left)),
                     )
                 )
@@ -90,7 +89,7 @@ class AgentAsking:
             return hit(work.caps, work.spent, 0)
         if refused.error.kind is not ErrorKind.CONTEXT_LENGTH:
             raise refused
-        due = compaction_due(work.conversation, room, tools, forced=True)
+        due = compaction_due(work.conversation, work.shown, room, 0, forced=True)
         if due is None:
             raise refused
         await self._compact(work, due, room)

@@ -6,6 +6,7 @@ from time import monotonic
 
 from activities.runs.context import PhaseContext
 from domain.agents.caps import CallCost, Caps, Spent, spent
+from domain.agents.context import Shown
 from domain.agents.conversation import Conversation
 from domain.models.messages import AnsweredCall
 from domain.pipelines.spec import AgentPhase
@@ -24,6 +25,7 @@ class Working:
     paid: list[CallCost] = field(default_factory=list)
     """Every call of the attempt, over all its executions."""
     model_answered: str | None = None
+    shown: Shown = field(default_factory=Shown)
     dirty: bool = False
     """The worktree may differ from the conversation's tree."""
     first_turn: int = 1

@@ -47,15 +47,44 @@ class Compaction(Frozen):
     """What is to be summarised, beside the summary that stands already."""
 
 
-def view(conversation: Conversation) -> tuple[Message, ...]:
-    """The messages of the next call."""
+class Shown:
+    """The messages of a conversation. Those of whole turns are made once: they never change, and a long conversation
+    has many."""
+
+    def __init__(self) -> None:
+        self._whole: dict[int, tuple[list[Message], int]] = {}
+
+    def messages(self, conversation: Conversation) -> tuple[Message, ...]:
+        """Of the next call."""
+        messages = _opening(conversation)
+        for turn in conversation.turns:
+            if turn.number > conversation.through:
+                messages += self._of(turn)[0]
+        return tuple(messages)
+
+    def tokens(self, conversation: Conversation) -> int:
+        """A rough estimate for the same."""
+        turns = (turn for turn in conversation.turns if turn.number > conversation.through)
+        return tokens_of(_opening(conversation)) + sum(self.tokens_of_turn(turn) for turn in turns)
+
+    def tokens_of_turn(self, turn: Turn) -> int:
+        return self._of(turn)[1]
+
+    def _of(self, turn: Turn) -> tuple[list[Message], int]:
+        found = self._whole.get(turn.number)
+        if found is None:
+            messages = _of_turn(turn)
+            found = messages, tokens_of(messages)
+            if turn.whole:
+                self._whole[turn.number] = found
+        return found
+
+
+def _opening(conversation: Conversation) -> list[Message]:
     messages = list(conversation.opening)
     if conversation.through and messages:
         messages[-1] = messages[-1].model_copy(update={"text": messages[-1].text + _summary_text(conversation)})
-    for turn in conversation.turns:
-        if turn.number > conversation.through:
-            messages += _of_turn(turn)
-    return tuple(messages)
+    return messages
 
 
 def tokens_of(messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
@@ -74,22 +103,22 @@ def room_for_input(window: int, max_output_tokens: int) -> int:
 
 
 def compaction_due(
-    conversation: Conversation, room: int, tools: Sequence[ToolSpec], *, forced: bool = False
+    conversation: Conversation, shown: Shown, room: int, tools_tokens: int, *, forced: bool = False
 ) -> Compaction | None:
     """What to compact now; None when all fits, or when only the newest turn is left. `forced`: the provider said that
     the conversation is too long, whatever our estimate."""
-    if not forced and tokens_of(view(conversation), tools) <= room:
+    if not forced and shown.tokens(conversation) + tools_tokens <= room:
         return None
-    shown = [turn for turn in conversation.turns if turn.number > conversation.through]
+    turns = [turn for turn in conversation.turns if turn.number > conversation.through]
     kept, left = 0, int(KEEP * room)
-    for turn in reversed(shown):
-        left -= tokens_of(_of_turn(turn))
+    for turn in reversed(turns):
+        left -= shown.tokens_of_turn(turn)
         if left < 0 and kept:
             break
         kept += 1
     if forced:
-        kept = min(kept, max(1, len(shown) // 2))
-    dropped = shown[: len(shown) - kept]
+        kept = min(kept, max(1, len(turns) // 2))
+    dropped = turns[: len(turns) - kept]
     return Compaction(through=dropped[-1].number, turns=tuple(dropped)) if dropped else None
 
 

@@ -4,13 +4,12 @@ Repetition counts only where action and observation are both the same: polling t
 (That two iterations end with the same change is seen one level above, in domain/runs/decide.py.)
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Sequence
 
 from domain.agents.conversation import Turn
-from domain.agents.reading import Fault, read_reply
+from domain.agents.reading import read_reply
 from domain.base import Frozen
 
 SAME_IN_A_ROW = 4
@@ -34,33 +33,27 @@ class Evidence(Frozen):
     excerpt: str
 
 
-class _Seen(Frozen):
-    action: str
-    observation: str
-    fault: Fault | None
-
-
 def stuck_in(turns: Sequence[Turn], tools: Collection[str]) -> Evidence | None:
     """None: it gets on. Looks at the newest whole turns only."""
     newest = [turn for turn in turns[-(PING_PONG_TURNS + 1) :] if turn.whole][-PING_PONG_TURNS:]
-    seen = [_seen(turn, tools) for turn in newest]
-    return _faults(newest, seen) or _same(newest, seen) or _ping_pong(newest, seen)
+    return _faults(newest[-FAULTS_IN_A_ROW:], tools) or _same(newest[-SAME_IN_A_ROW:]) or _ping_pong(newest)
 
 
-def _faults(turns: Sequence[Turn], seen: Sequence[_Seen]) -> Evidence | None:
-    last = seen[-FAULTS_IN_A_ROW:]
-    if len(last) < FAULTS_IN_A_ROW or any(one.fault is None for one in last):
+def _faults(turns: Sequence[Turn], tools: Collection[str]) -> Evidence | None:
+    if len(turns) < FAULTS_IN_A_ROW:
         return None
-    kinds = ", ".join(dict.fromkeys(str(one.fault).replace("_", " ") for one in last))
+    faults = [read_reply(turn.reply, tools).fault for turn in turns]
+    if None in faults:
+        return None
+    kinds = ", ".join(dict.fromkeys(str(fault).replace("_", " ") for fault in faults))
     return Evidence(
         message=f"{FAULTS_IN_A_ROW} replies in a row could not be carried out ({kinds}).",
-        excerpt="\n".join(_reply_line(turn) for turn in turns[-FAULTS_IN_A_ROW:]),
+        excerpt="\n".join(_reply_line(turn) for turn in turns),
     )
 
 
-def _same(turns: Sequence[Turn], seen: Sequence[_Seen]) -> Evidence | None:
-    last = seen[-SAME_IN_A_ROW:]
-    if len(last) < SAME_IN_A_ROW or any(one != last[0] for one in last):
+def _same(turns: Sequence[Turn]) -> Evidence | None:
+    if len(turns) < SAME_IN_A_ROW or not _repeats(turns, every=1):
         return None
     return Evidence(
         message=f"The agent did the same thing {SAME_IN_A_ROW} times in a row and saw the same each time.",
@@ -68,10 +61,8 @@ def _same(turns: Sequence[Turn], seen: Sequence[_Seen]) -> Evidence | None:
     )
 
 
-def _ping_pong(turns: Sequence[Turn], seen: Sequence[_Seen]) -> Evidence | None:
-    if len(seen) < PING_PONG_TURNS or seen[0] == seen[1]:
-        return None
-    if any(one != seen[index % 2] for index, one in enumerate(seen)):
+def _ping_pong(turns: Sequence[Turn]) -> Evidence | None:
+    if len(turns) < PING_PONG_TURNS or not _repeats(turns, every=2):
         return None
     return Evidence(
         message=f"The agent went back and forth between the same two actions for {PING_PONG_TURNS} turns.",
@@ -79,15 +70,22 @@ def _ping_pong(turns: Sequence[Turn], seen: Sequence[_Seen]) -> Evidence | None:
     )
 
 
-def _seen(turn: Turn, tools: Collection[str]) -> _Seen:
-    calls = [(call.name, _canonical(call.arguments)) for call in turn.reply.tool_calls]
-    results = [(result.is_error, _VARIES.sub("<time>", result.text)) for result in turn.results]
-    said = turn.reply.text if not calls else ""
-    return _Seen(
-        action=_digest([calls, said]),
-        observation=_digest([results, turn.note]),
-        fault=read_reply(turn.reply, tools).fault,
+def _repeats(turns: Sequence[Turn], *, every: int) -> bool:
+    """Whether each turn is like the one so many before it. Actions first: observations may be long."""
+    return all(
+        look(turns[index]) == look(turns[index - every])
+        for look in (_action, _observation)
+        for index in range(every, len(turns))
     )
+
+
+def _action(turn: Turn) -> object:
+    calls = [(call.name, _canonical(call.arguments)) for call in turn.reply.tool_calls]
+    return calls, turn.reply.text if not calls else ""
+
+
+def _observation(turn: Turn) -> object:
+    return [(result.is_error, _VARIES.sub("<time>", result.text)) for result in turn.results], turn.note
 
 
 def _canonical(arguments: str) -> str:
@@ -96,10 +94,6 @@ def _canonical(arguments: str) -> str:
         return json.dumps(json.loads(arguments), sort_keys=True)
     except (ValueError, RecursionError):
         return arguments
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _both(turn: Turn) -> str:
