@@ -18,7 +18,7 @@ from domain.errors import PhaseFailure
 from domain.redaction import Redactor
 
 MOST_SESSIONS = 3
-"""Of one server in one execution: one that breaks again and again is left alone."""
+"""Of one server without an answered call in between: one that breaks again and again is left alone."""
 RELIST_SECONDS = 10.0
 """For a list that changed meanwhile; without an answer the old one stays."""
 _LONG_CHARACTERS = 64_000
@@ -64,7 +64,7 @@ class ServedTools:
             return await self._failed(f"MCP server `{self.server.name}` could not be started anew: {said}.")
         if session is None:
             return await self._failed(
-                f"MCP server `{self.server.name}` broke {MOST_SESSIONS} times in this phase and is not started again. "
+                f"MCP server `{self.server.name}` broke {MOST_SESSIONS} times in a row and is not started again. "
                 "Go on without its tools."
             )
         tool = self.offer.original.get(name)
@@ -100,6 +100,7 @@ class ServedTools:
             self._let_go(session)
             said = clause(first_cause(error))
             return await self._failed(f"MCP server `{name}` broke during the call of `{tool}`: {said}. {_UNKNOWN}")
+        self._sessions = 1
         await self._refresh(session, limit_seconds)
         if isinstance(result, mcp_types.InputRequiredResult):
             return await self._failed(f"`{tool}` of MCP server `{name}` asks for a person's input; there is none here.")

@@ -199,11 +199,12 @@ async def test_a_server_that_breaks_in_a_call_is_told_and_after_some_times_left_
     await place.none_is_left()
 
 
-async def test_a_server_that_died_between_two_calls_is_started_anew(place: Place, tmp_path: Path) -> None:
+async def test_a_server_that_died_between_two_calls_is_started_anew_every_time(place: Place) -> None:
     async with place.box(sdk(), limit_seconds=30.0) as box:
-        died = await box.call("tester__die", {"words": "goodbye cruel world"})
-        assert died.is_error and "exit code 3" in died.text and "goodbye cruel world" in died.text
-        assert (await box.call("tester__add", {"a": 1, "b": 1})).text == "2"
+        for _ in range(MOST_SESSIONS + 1):
+            died = await box.call("tester__die", {"words": "goodbye cruel world"})
+            assert died.is_error and "exit code 3" in died.text and "goodbye cruel world" in died.text
+            assert (await box.call("tester__add", {"a": 1, "b": 1})).text == "2"
 
 
 async def test_an_answer_that_is_no_result_is_an_error_of_that_call_only(place: Place, tmp_path: Path) -> None:
