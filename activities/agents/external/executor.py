@@ -112,7 +112,7 @@ class ExternalAgentExecutor:
     async def _spent_before(self, context: PhaseContext) -> Spent:
         """By earlier executions of this attempt: its caps hold for all of them together."""
         opened = await self._record.open(context.key, context.lease)
-        costs: list[CallCost] = [call.cost for call in opened.calls]
+        costs = [call.cost for call in opened.calls if _was_a_turn(call.cost)]
         return spent(len(costs), costs, 0.0)
 
     async def _try(
@@ -221,6 +221,11 @@ def _grant(context: PhaseContext, spec: AgentPhase, model: str, before: Spent) -
         max_tokens=None if spec.max_tokens is None else spec.max_tokens - before.tokens,
         max_usd=None if spec.max_cost_usd is None or used is None else spec.max_cost_usd - used,
     )
+
+
+def _was_a_turn(cost: CallCost) -> bool:
+    """Counting tokens is a step, too, that uses and costs nothing."""
+    return cost.tokens > 0 or cost.cost_usd is None or cost.cost_usd > 0
 
 
 def _none_left(spec: AgentPhase, before: Spent) -> Cap | None:

@@ -104,9 +104,9 @@ class Behaviour:
 
     def write(self, line: bytes, *, last: bool = False) -> None:
         out = sys.stdout.buffer
-        if self.variant == "odd-events":
-            out.write(b'{"type": "event.of.tomorrow", "x": [1, {"y": null}]}\nno json at all \xff\xfe\n[1, 2]\n\n')
-        if self.variant == "byte-by-byte":
+        if self.variant == "odd-events-byte-by-byte":
+            odd = b'{"type": "event.of.tomorrow", "x": [1, {"y": null}]}\nno json at all \xff\xfe\n[1, 2]\n\n'
+            line = odd + line
             for at in range(len(line)):
                 out.write(line[at : at + 1])
                 out.flush()

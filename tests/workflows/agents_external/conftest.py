@@ -1,5 +1,4 @@
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,9 +8,12 @@ from tests.workflows.agents_external.works import path_with_fakes
 from tests.workflows.world import World, world
 
 
-@pytest.fixture
-async def fakes(database: Database, temporal_server: TemporalServer, tmp_path: Path) -> AsyncIterator[World]:
-    """An engine that finds the four fakes, and whose environment holds keys of providers."""
-    environment = path_with_fakes(tmp_path / "bin")
-    async with world(database, temporal_server.address, tmp_path, environment=environment) as made:
+@pytest.fixture(scope="module")
+async def fakes(
+    module_database: Database, temporal_server: TemporalServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """An engine for all tests of a file, that finds the four fakes; its environment holds keys of providers."""
+    folder = tmp_path_factory.mktemp("fakes")
+    environment = path_with_fakes(folder / "bin")
+    async with world(module_database, temporal_server.address, folder, environment=environment) as made:
         yield made

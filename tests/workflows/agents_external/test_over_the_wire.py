@@ -51,9 +51,8 @@ async def _allow(world: World, kind: ProviderKind, base_url: str) -> None:
         price_in_usd_per_million=Decimal(2),
         price_out_usd_per_million=Decimal(10),
     )
-    await catalogue.save_policy(
-        world.org_id, policy.model_copy(update={"providers": (*policy.providers, wire)}), actor="test"
-    )
+    others = (provider for provider in policy.providers if provider.name != wire.name)
+    await catalogue.save_policy(world.org_id, policy.model_copy(update={"providers": (*others, wire)}), actor="test")
 
 
 @pytest.mark.parametrize("executor", EXTERNAL)

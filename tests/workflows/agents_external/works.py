@@ -109,3 +109,10 @@ async def session_of(world: World, run: Mapping[str, Any]) -> dict[str, Any]:
         run["id"],
     )
     return rows[0]
+
+
+def heard(world: World, run: dict[str, Any], executor: AgentExecutor) -> str:
+    """The conversation as the agent has it on disk."""
+    home = world.composition.workspaces.path(run["workspace_id"], run["id"]).with_name(f"{run['id']}.agent") / executor
+    files = sorted(file for file in (home / "home").rglob("*") if file.is_file() and "stderr" not in file.name)
+    return "\n".join(file.read_text() for file in files)
