@@ -1,13 +1,12 @@
 """Forwarding of clients' calls: passed on where the provider speaks the client's format, else translated."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 
 import httpx2
 
-from adapters.providers.passed_on import PassedOn
-from adapters.providers.translated_call import TranslatedCall
-from adapters.providers.upstreams import upstream
 from domain.gateway.wire import WireAnswer, WireRequest
 from domain.models.messages import ModelReply, ModelRequest
 from domain.models.policy import ProviderKind, ProviderSettings
@@ -50,23 +49,40 @@ class WireForwarding:
         self._providers = providers
 
     def provider(self, asked: WireRequest, answer: WireAnswer) -> ModelProvider:
-        return _OneCall(
-            PassedOn(asked, answer, client=self._client, secrets=self._secrets, redactor=self._redactor),
-            TranslatedCall(asked, answer, providers=self._providers, redactor=self._redactor),
-            asked,
-        )
+        return _OneCall(self, asked, answer)
+
+    async def call(
+        self, asked: WireRequest, answer: WireAnswer, request: ModelRequest, settings: ProviderSettings
+    ) -> ModelReply:
+        """Which way it goes is known when the policy has named the provider. The first call loads the libraries that
+        speak to providers, beside the event loop."""
+        if not _load.cache_info().currsize:
+            await asyncio.to_thread(_load)
+        from adapters.providers.passed_on import PassedOn
+        from adapters.providers.translated_call import TranslatedCall
+        from adapters.providers.upstreams import upstream
+
+        to = upstream(settings, asked.format)
+        if to is None:
+            translated = TranslatedCall(asked, answer, providers=self._providers, redactor=self._redactor)
+            return await translated.call(request, settings)
+        passed_on = PassedOn(asked, answer, client=self._client, secrets=self._secrets, redactor=self._redactor)
+        return await passed_on.call(request, settings, to)
+
+
+@cache
+def _load() -> None:
+    import adapters.providers.passed_on
+    import adapters.providers.translated_call  # noqa: F401
 
 
 class _OneCall:
-    """ModelProvider of one client's call. Which way it goes is known when the policy has named the provider."""
+    """ModelProvider of one client's call."""
 
-    def __init__(self, passed_on: PassedOn, translated: TranslatedCall, asked: WireRequest) -> None:
-        self._passed_on = passed_on
-        self._translated = translated
+    def __init__(self, forwarding: WireForwarding, asked: WireRequest, answer: WireAnswer) -> None:
+        self._forwarding = forwarding
         self._asked = asked
+        self._answer = answer
 
     async def call(self, request: ModelRequest, settings: ProviderSettings) -> ModelReply:
-        to = upstream(settings, self._asked.format)
-        if to is None:
-            return await self._translated.call(request, settings)
-        return await self._passed_on.call(request, settings, to)
+        return await self._forwarding.call(self._asked, self._answer, request, settings)
