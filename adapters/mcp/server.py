@@ -42,18 +42,18 @@ class ServedTools:
         self._redactor = redactor
         self._start_seconds = start_seconds
         self._session: Session | None = None
+        self._newest: Link | None = None
         self._sessions = 0
+        self._probe = True
         self._opening = asyncio.Lock()
         self._farewells: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Raises PhaseFailure, which names the server."""
-        link: Link | None = None
         try:
-            link = self._link()
-            await self._open(link)
+            await self._open()
         except Exception as error:  # noqa: BLE001 - whatever the other side made of it ends here, as one error
-            raise PhaseFailure(start_error(self.server, first_cause(error), link, self._redactor)) from None
+            raise PhaseFailure(start_error(self.server, first_cause(error), self._newest, self._redactor)) from None
 
     async def call(self, name: str, arguments: dict[str, object], limit_seconds: float) -> ToolOutcome:
         """Never longer than the limit, and `start_seconds` more where the server has to be started anew."""
@@ -112,15 +112,26 @@ class ServedTools:
         async with self._opening:
             if self._session is not None or self._sessions >= MOST_SESSIONS:
                 return self._session
-            return await self._open(self._link())
+            return await self._open()
 
-    async def _open(self, link: Link) -> Session:
-        session = self._session = Session(link)
+    async def _open(self) -> Session:
         self._sessions += 1
+        async with asyncio.timeout(self._start_seconds):
+            try:
+                return await self._begin()
+            except SessionLost:
+                if not self._probe or self.offer.original:
+                    raise
+                # a server of before 2026 may end at the question that finds out its version: it is not asked again
+                self._probe = False
+                return await self._begin()
+
+    async def _begin(self) -> Session:
+        link = self._newest = self._link()
+        session = self._session = Session(link, probe=self._probe)
         try:
-            async with asyncio.timeout(self._start_seconds):
-                await session.open(self._start_seconds)
-                self._take(await session.tools(self._start_seconds))
+            await session.open(self._start_seconds)
+            self._take(await session.tools(self._start_seconds))
         except BaseException:
             self._let_go(session)
             raise

@@ -46,11 +46,13 @@ def first_cause(error: BaseException) -> BaseException:
 
 
 class Session:
-    """Use `open` once, then the calls, then `close` (always, also after a failed `open`)."""
+    """Use `open` once, then the calls, then `close` (always, also after a failed `open`). Without `probe` the server is
+    not asked for its version first, but taken for one of before 2026."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, probe: bool = True) -> None:
         self._link = link
-        self._client = Client(link.streams(), cache=None, client_info=_US, message_handler=self._hear)
+        mode = "auto" if probe else "legacy"
+        self._client = Client(link.streams(), mode=mode, cache=None, client_info=_US, message_handler=self._hear)
         self._ready = asyncio.Event()
         self._closing = asyncio.Event()
         self._connection: asyncio.Task[None] | None = None

@@ -216,6 +216,13 @@ async def test_an_answer_that_is_no_result_is_an_error_of_that_call_only(place: 
     assert starts.read_text().splitlines() == ["started"]
 
 
+async def test_a_server_older_than_the_question_for_its_version_is_used(place: Place) -> None:
+    """Strict servers end at anything that comes before `initialize`."""
+    async with place.box(raw("ends-at-the-probe", "starts")) as box:
+        assert (await box.call("raw__ask", {})).text == "ask answers"
+    assert (place.worktree / "starts").read_text().splitlines() == ["started"] * 2
+
+
 async def test_lines_that_are_no_messages_are_passed_over(place: Place) -> None:
     async with place.box(raw("banner")) as box:
         assert (await box.call("raw__ask", {})).text == "ask answers"

@@ -116,6 +116,8 @@ for line in sys.stdin:
             listed(message["id"], message.get("params") or {})
         case "tools/call":
             call(message["id"], message["params"])
+        case "server/discover" if MODE == "ends-at-the-probe":
+            sys.exit(4)
         case str() if "id" in message:
             say({"id": message["id"], "error": {"code": -32601, "message": "Method not found"}})
         case _:
