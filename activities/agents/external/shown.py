@@ -13,7 +13,8 @@ class Shown:
         self._pending_size = 0
         self._all: list[str] = []
         self._live_left = HEAD_CHARACTERS
-        self._tail = ""
+        self._tail: list[str] = []
+        self._tail_kept = 0
         self._tail_size = 0
 
     def add(self, text: str) -> None:
@@ -24,9 +25,10 @@ class Shown:
             self._pending_size += len(live)
         if rest:
             self._tail_size += len(rest)
-            self._tail += rest
-            if len(self._tail) > 2 * TAIL_CHARACTERS:
-                self._tail = self._tail[-TAIL_CHARACTERS:]
+            self._tail_kept += len(rest)
+            self._tail.append(rest)
+            if self._tail_kept > 2 * TAIL_CHARACTERS:
+                self._trim()
 
     @property
     def is_due(self) -> bool:
@@ -41,13 +43,18 @@ class Shown:
 
     def finish(self) -> str:
         """The last of it; with it `text` is whole."""
-        tail = self._tail[-TAIL_CHARACTERS:]
+        self._trim()
+        tail = self._tail[0]
         left_out = self._tail_size - len(tail)
         between = f"\n[… {left_out:,} characters left out …]\n" if left_out else ""
         last = self.take() + between + tail
         self._all[-1] = last
-        self._tail, self._tail_size = "", 0
+        self._tail, self._tail_kept, self._tail_size = [], 0, 0
         return last
+
+    def _trim(self) -> None:
+        tail = "".join(self._tail)[-TAIL_CHARACTERS:]
+        self._tail, self._tail_kept = [tail], len(tail)
 
     @property
     def text(self) -> str:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from adapters.artifacts.store import ObjectArtifactStore
 from domain.pipelines.spec import AgentExecutor
 from tests.workflows.agents.runs import attempt_of, output_of, steps_of
 from tests.workflows.agents_external.works import (
@@ -105,6 +106,25 @@ async def test_no_key_of_a_provider_enters_its_process(fakes: World, executor: A
     tokens = [value for value in environment.values() if value.startswith("sk-")]
     assert len(tokens) == 1, "the gateway's own, worthless now"
     assert tokens[0] not in verified["summary"]
+
+
+async def test_a_secret_that_the_agent_prints_is_in_no_row(fakes: World) -> None:
+    """Its token, once in the middle and once where an excerpt is cut."""
+    executor = AgentExecutor.CODEX
+    token = "$MILLWRIGHT_GATEWAY_TOKEN"
+    print_it = f'echo "the token is {token}"; echo "{token}" | head -c 30; printf "%01960d\\n" 0; echo {token}'
+    model = model_of(fakes, turns(command(executor, print_it), *mends(executor)))
+    pipeline = await fakes.publish(loop(agent(executor), VERIFY))
+    run = await fakes.run(pipeline, repo=str(fakes.repository(FILES)), settings={"model": model})
+    assert run["outcome_kind"] == "verified", run["error"]
+    tools = [step for step in await steps_of(fakes, run) if step["kind"] == "tool_call"]
+    attempt = await attempt_of(fakes, run)
+    artifacts = await fakes.rows("SELECT sha256 FROM artifact WHERE run_id = %s AND name = 'output'", run["id"])
+    store = ObjectArtifactStore((fakes.folder / "state" / "artifacts").as_uri())
+    bodies = [(await store.get(fakes.org_id, row["sha256"])).decode() for row in artifacts]
+    everything = [str(tools), str(attempt), await output_of(fakes, run), *bodies]
+    assert not any("sk-0" in text for text in everything)
+    assert "[redacted]" in tools[0]["tail"]
 
 
 async def test_commits_of_the_agent_are_tree_content_and_committed_anew(fakes: World) -> None:
