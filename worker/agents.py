@@ -19,7 +19,7 @@ from domain.failpoints import Failpoints
 from domain.pipelines.spec import AgentExecutor
 from domain.redaction import Redactor
 from domain.runs.ports import PhaseLedger
-from domain.sandbox.ports import Sandbox
+from domain.sandbox.ports import NetworkAccess, Sandbox
 from domain.workspaces.packs import TreeKeeping
 from domain.workspaces.ports import Workspaces
 
@@ -38,6 +38,7 @@ def agent_phases(
     setup: WorkspaceSetup,
     redactor: Redactor,
     failpoints: Failpoints,
+    network: NetworkAccess,
     boxes: ToolBoxes | None = None,
     external: Mapping[AgentExecutor, PhaseExecutor] | None = None,
 ) -> AgentPhases:
@@ -60,6 +61,8 @@ def agent_phases(
         files=files,
         sandbox=sandbox,
         setup=setup,
+        redactor=redactor,
+        network=network,
         boxes=boxes,
     )
     return AgentPhases(builtin=builtin, external=external or {})

@@ -211,6 +211,7 @@ async def compose(
                     setup=setup,
                     redactor=redactor,
                     failpoints=points,
+                    network=settings.agent_network,
                     boxes=McpToolBoxes(
                         sandbox=sandbox, secrets=SecretResolver(environment, redactor), redactor=redactor
                     ),

@@ -24,7 +24,7 @@ class WorkerSettings(BaseSettings):
     gateway_port: int = Field(default=0, ge=0, le=65_535, validation_alias="MILLWRIGHT_GATEWAY_PORT")
     """Loopback port for external agents; 0: a free one."""
     agent_network: NetworkAccess = Field(default=NetworkAccess.SHARED, validation_alias="MILLWRIGHT_AGENT_NETWORK")
-    """Of external agents and all that they run; `none`: they reach the gateway and nothing else."""
+    """Of agents and all that they run; `none`: they reach nothing but, external ones, the gateway."""
     heartbeat_seconds: float = Field(default=30.0, ge=1, le=300, validation_alias="MILLWRIGHT_HEARTBEAT_SECONDS")
     phase_slots: int = Field(default=8, ge=1, le=500, validation_alias="MILLWRIGHT_PHASE_SLOTS")
     """Phases that this worker runs at once."""

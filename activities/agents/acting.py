@@ -72,7 +72,7 @@ class Acting:
             work.context.output.keep(f"-> {said[:200]}\n")
             return ToolOutcome(text=self._clean(said), is_error=True), None
         context, name, arguments = work.context, action.call.name, action.arguments
-        title, effect = self._clean(title_of(name, arguments)), tools.effect_of(name)
+        title, effect = title_of(name, arguments, self._clean), tools.effect_of(name)
         key = self._key(work, turn, index, effect)
         step = StepStart(key=key, kind=StepKind.TOOL_CALL, title=title, effect=effect)
         earlier = await self._ledger.start_step(context.key, context.lease, step)
@@ -84,7 +84,7 @@ class Acting:
         calling = tools.call(name, arguments)
         outcome = await (calling if name in NAMES else context.stop.race(calling))
         self._failpoints.hit(AgentPoint.AFTER_TOOL)
-        text = self._clean(head_and_tail(outcome.text, result_limit + 200))
+        text = head_and_tail(self._clean(outcome.text), result_limit + 200)
         if outcome.is_error and not outcome.tail:  # what a command says is in the log already
             context.output.keep(f"   failed: {text.partition(chr(10))[0][:200]}\n")
         end = StepEnd(

@@ -25,10 +25,11 @@ from domain.agents.tools import ToolBox, ToolBoxes, ToolPlace
 from domain.errors import PhaseFailure
 from domain.models.messages import CallRefused
 from domain.pipelines.spec import AgentExecutor, AgentPhase
+from domain.redaction import Redactor
 from domain.runs.failure import FailureClass, PhaseError
 from domain.runs.fingerprint import of_error
 from domain.runs.words import PhaseStatus
-from domain.sandbox.ports import Sandbox
+from domain.sandbox.ports import NetworkAccess, Sandbox
 from domain.workspaces.ports import Workspaces
 
 RESULT_CHARACTERS = 30_000
@@ -49,7 +50,7 @@ class AgentPhases:
 
 
 class BuiltinAgent:
-    """`boxes` opens the tools of the servers that the workspace lists."""
+    """`boxes` opens the tools of the servers that the workspace lists. `network`: of the agent's commands."""
 
     def __init__(
         self,
@@ -61,6 +62,8 @@ class BuiltinAgent:
         files: WorktreeFiles,
         sandbox: Sandbox,
         setup: WorkspaceSetup,
+        redactor: Redactor,
+        network: NetworkAccess,
         boxes: ToolBoxes | None = None,
     ) -> None:
         self._opening = opening
@@ -70,6 +73,8 @@ class BuiltinAgent:
         self._files = files
         self._sandbox = sandbox
         self._setup = setup
+        self._redactor = redactor
+        self._network = network
         self._boxes = boxes
 
     async def execute(self, context: PhaseContext) -> Work:
@@ -95,6 +100,8 @@ class BuiltinAgent:
                 files=self._files,
                 sandbox=self._sandbox,
                 setup=self._setup,
+                redactor=self._redactor,
+                network=self._network,
                 command_seconds=spec.command_seconds,
                 seconds_left=lambda: work.seconds_left,
                 result_limit=_result_limit(work),

@@ -1,7 +1,7 @@
 """All tools of one execution as one: which box has which, and what a call of it may do."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from domain.agents.tools import ToolBox, ToolOutcome
 from domain.errors import PhaseFailure
@@ -39,12 +39,13 @@ class Tools:
         return await self._box_of[name].call(name, arguments)
 
 
-def title_of(name: str, arguments: Mapping[str, object]) -> str:
-    """`write_file src/x.py`, `run_command pytest -q`: one line."""
+def title_of(name: str, arguments: Mapping[str, object], clean: Callable[[str], str]) -> str:
+    """`write_file src/x.py`, `run_command pytest -q`: one line. `clean` is given the whole text: a part of a secret is
+    not recognized."""
     shown = next((str(arguments[key]) for key in _SAYS_MOST if key in arguments), "")
     if not shown and arguments:
         shown = json.dumps(dict(arguments), ensure_ascii=False)
-    line = " ".join(f"{name} {shown}".split())
+    line = " ".join(clean(f"{name} {shown}").split())
     return line if len(line) <= TITLE_CHARACTERS else f"{line[: TITLE_CHARACTERS - 1]}…"
 
 

@@ -1,7 +1,7 @@
 """The built-in tools: files of the worktree, and commands in it under the guard.
 
 Whatever a model asks for wrongly is an outcome that it sees. Every path is checked by the ports behind; every output
-is capped here.
+is capped here, after known secrets were taken out of the whole of it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,9 +19,10 @@ from domain.agents.tools import ToolOutcome
 from domain.base import Frozen
 from domain.errors import PhaseFailure
 from domain.models.messages import ToolSpec
+from domain.redaction import Redactor
 from domain.runs.failure import ErrorKind
 from domain.runs.words import Effect
-from domain.sandbox.ports import Command, CommandEnd, CommandResult, Sandbox, shell
+from domain.sandbox.ports import Command, CommandEnd, CommandResult, NetworkAccess, Sandbox, shell
 from domain.workspaces.ports import Workspaces
 
 FINISH = "finish"
@@ -31,6 +32,8 @@ COMMAND_BYTES = 100_000
 """Of one command line; Linux takes no word of 128 KB."""
 LISTED = 500
 FOUND = 200
+LINE_CHARACTERS = 400
+"""Of a line that a search shows."""
 
 
 class ReadFile(Frozen):
@@ -113,6 +116,8 @@ class WorktreeTools:
         files: WorktreeFiles,
         sandbox: Sandbox,
         setup: WorkspaceSetup,
+        redactor: Redactor,
+        network: NetworkAccess,
         command_seconds: float,
         seconds_left: Callable[[], float],
         result_limit: int,
@@ -123,6 +128,8 @@ class WorktreeTools:
         self._files = files
         self._sandbox = sandbox
         self._setup = setup
+        self._clean = redactor.redact_known
+        self._network = network
         self._command_seconds = command_seconds
         self._seconds_left = seconds_left
         self._limit = result_limit
@@ -163,7 +170,7 @@ class WorktreeTools:
         found = await self._files.read(*self._where, asked.path, limit_bytes=READ_BYTES)
         if found.text is None:
             return ToolOutcome(text=f"{asked.path} is a binary file of {found.size_bytes:,} bytes; it is not shown.")
-        lines = found.text.splitlines(keepends=True)
+        lines = self._clean(found.text).splitlines(keepends=True)
         shown: list[str] = []
         size = 0
         for line in lines[asked.offset - 1 : asked.offset - 1 + asked.limit]:
@@ -185,7 +192,8 @@ class WorktreeTools:
     async def _search(self, asked: Search) -> ToolOutcome:
         found = await self._files.search(*self._where, asked.pattern, asked.glob, limit=FOUND)
         more = f"\n[only the first {FOUND} lines: make the search narrower]" if found.cut else ""
-        return ToolOutcome(text=head_and_tail("\n".join(found.lines) or "(no line matches)", self._limit) + more)
+        lines = (_short(self._clean(line)) for line in found.lines)
+        return ToolOutcome(text=head_and_tail("\n".join(lines) or "(no line matches)", self._limit) + more)
 
     async def _write(self, asked: WriteFile) -> ToolOutcome:
         await self._workspaces.write_files(*self._where, {asked.path: asked.text})
@@ -210,6 +218,7 @@ class WorktreeTools:
                 time_limit_seconds=limit,
                 stall_seconds=max(limit, 1.0),
                 lock=tree.guard_lock,
+                network=self._network,
             ),
             on_output=self._context.output.say,
             should_stop=self._context.stop.asked,
@@ -226,6 +235,10 @@ class WorktreeTools:
 
     async def _finish(self, asked: Finish) -> ToolOutcome:
         return ToolOutcome(text=asked.summary or "The agent finished without a summary.", finished=True)
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= LINE_CHARACTERS else f"{line[:LINE_CHARACTERS]}…"
 
 
 def _schema(model: type[Frozen]) -> dict[str, object]:

@@ -22,7 +22,6 @@ from domain.runs.failure import ErrorKind
 SEARCH_SECONDS = 30.0
 """A pattern may take for ever to match; its git is ended then."""
 SEARCH_BYTES = 2 * 1024**2
-LINE_CHARACTERS = 400
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -80,6 +79,8 @@ def _read(worktree: Path, path: str, limit_bytes: int) -> FoundFile:
         return FoundFile(text=None, size_bytes=found.st_size)
     cut = len(body) > limit_bytes
     text = body[:limit_bytes].decode(errors="ignore" if cut else "replace")
+    if cut:  # whole lines: a part of a secret would not be recognized
+        text = text[: text.rfind("\n") + 1] or text
     return FoundFile(text=text, size_bytes=found.st_size, cut=cut)
 
 
@@ -139,8 +140,8 @@ def _search(git: Git, place: RunPlace, pattern: str, glob: str, limit: int) -> L
             return Lines(lines=())
         raise _refused(pattern, failures.first_line(failure.error.excerpt)) from None
     lines = found.decode(errors="replace").splitlines()
-    shown = tuple(line if len(line) <= LINE_CHARACTERS else f"{line[:LINE_CHARACTERS]}…" for line in lines[:limit])
-    return Lines(lines=shown, cut=cut or len(lines) > limit)
+    whole = lines[:-1] if cut else lines
+    return Lines(lines=tuple(whole[:limit]), cut=cut or len(whole) > limit)
 
 
 def _refused(what: str, why: str) -> PhaseFailure:

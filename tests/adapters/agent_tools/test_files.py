@@ -41,7 +41,7 @@ async def test_a_file_is_read_and_a_long_one_is_cut(run: Run, files: GitWorktree
     whole = await files.read(*run.ids, "src/a.py", limit_bytes=100)
     assert (whole.text, whole.cut) == ("one\ntwo\nthree\n", False)
     part = await files.read(*run.ids, "./src/a.py", limit_bytes=5)
-    assert (part.text, part.cut, part.size_bytes) == ("one\nt", True, 14)
+    assert (part.text, part.cut, part.size_bytes) == ("one\n", True, 14), "whole lines"
 
 
 async def test_binary_content_is_said_not_dumped(run: Run, files: GitWorktreeFiles) -> None:
