@@ -6,8 +6,6 @@ import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -92,8 +90,6 @@ def install(app: FastAPI) -> None:
         return error_response(request.scope, http_problem(error, request), dict(error.headers or {}))
 
     async def database(request: Request, error: Exception) -> Response:
-        if isinstance(error, DBAPIError) and not (isinstance(error, OperationalError) or error.connection_invalidated):
-            raise error
         log.warning("postgresql_unavailable", error_kind=type(error).__name__)
         return error_response(request.scope, DATABASE_DOWN, {"Retry-After": "5"})
 
@@ -101,5 +97,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, of_http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, framework)
-    for kind in (DBAPIError, PoolTimeout, psycopg.OperationalError):
-        app.add_exception_handler(kind, database)
+    app.add_exception_handler(psycopg.OperationalError, database)

@@ -1,8 +1,9 @@
 """Whether the database has the schema that this code was written for."""
 
+import asyncio
+from functools import cache
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 import adapters.store
@@ -15,9 +16,9 @@ HINT = "Run `python -m adapters.store migrate` (the local stack: `millwright up`
 
 def schema_check(database: Database) -> Check:
     """Asks PostgreSQL too: it raises Unavailable when there is no answer."""
-    wanted = ScriptDirectory(str(Path(adapters.store.__file__).parent / "migrations")).get_current_head()
 
     async def check() -> None:
+        wanted = await asyncio.to_thread(_wanted)
         try:
             found = await database.one("SELECT version_num FROM alembic_version")
         except (UndefinedTable, InsufficientPrivilege):
@@ -28,3 +29,11 @@ def schema_check(database: Database) -> Check:
             )
 
     return check
+
+
+@cache
+def _wanted() -> str | None:
+    """The newest revision. Alembic takes as long to load as half of the API: it waits for the first look."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(str(Path(adapters.store.__file__).parent / "migrations")).get_current_head()

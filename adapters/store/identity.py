@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +29,6 @@ KEY_USE_SECONDS = 60.0
 SHORTEST_PASSWORD = 12
 
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
-"""Checked for an unknown login, so that it takes as long as a known one."""
 
 
 class PostgresAccounts:
@@ -76,7 +75,7 @@ class PostgresAccounts:
                 login.replace("\x00", ""),
             )
         stored = row[5] if row and row[5] else None
-        right = await asyncio.to_thread(_matches, stored or _NOBODY, password)
+        right = await asyncio.to_thread(_matches, stored, password)
         if row is None or stored is None or not right:
             return None
         principal = _principal(row)
@@ -173,8 +172,16 @@ def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def _matches(stored: str, password: str) -> bool:
+def _matches(stored: str | None, password: str) -> bool:
+    """An unknown login takes as long as a known one."""
+    nobody = _nobody()
     try:
-        return _hasher.verify(stored, password)
+        return _hasher.verify(stored or nobody, password)
     except (Argon2Error, InvalidHashError):
         return False
+
+
+@cache
+def _nobody() -> str:
+    """What the password of an unknown login is compared with. Made with the first login, as dear as a login itself."""
+    return _hasher.hash(secrets.token_urlsafe(16))
