@@ -4,6 +4,7 @@ Each engine here is the only one while it lives: all workers listen on one task 
 """
 
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from cli.stack.temporal import TemporalServer
 from domain.pipelines.spec import AgentExecutor
+from tests.campaigns.agent_kill import worker_process
 from tests.support.databases import Database
 from tests.workflows.agents.runs import attempt_of, output_of
 from tests.workflows.agents_external.works import (
@@ -119,3 +121,36 @@ async def test_on_a_worker_with_another_state_folder_it_begins_anew(
             "title"
         ] == "codex: a new session: the earlier one lies on another worker"
         assert "a new session" in await output_of(second, run)
+
+
+async def test_a_killed_worker_leaves_no_agent_and_the_next_goes_on(
+    database: Database, temporal_server: TemporalServer, tmp_path: Path
+) -> None:
+    """SIGKILL while the agent waits for an answer; another process with the same state folder takes over."""
+    executor = AgentExecutor.CLAUDE_CODE
+    path = path_with_fakes(tmp_path / "bin")["PATH"]
+    given = (database, temporal_server.address, tmp_path, tmp_path / "state")
+    one, two = (worker_process(name, *given, PATH=path) for name in ("one", "two"))
+    async with world(database, temporal_server.address, tmp_path, serving=False) as made:
+        try:
+            await one.start()
+            model = model_of(made, turns(*interrupted(executor)))
+            pipeline = await made.publish(loop(agent(executor), VERIFY))
+            handle = await made.start(pipeline, repo=str(made.repository(FILES)), settings={"model": model})
+            session = await _until_checkpoint(made, handle.id)
+            rewrite(model, *turns_from(3, command(executor, "cat calc.py"), *mends(executor)))
+            one.signal(signal.SIGKILL)
+            await two.start()
+            run = await made.end_of(handle)
+        finally:
+            one.stop()
+            two.stop()
+        assert run["outcome_kind"] == "verified", run["error"]
+        starts = await starts_of(made, run)
+        assert [start["status"] for start in starts] == ["lost", "done"]
+        assert session["session_id"] in starts[1]["title"]
+        calls = await made.rows(
+            "SELECT status, cost_usd FROM step WHERE run_id = %s AND kind = 'model_call' ORDER BY started_at", run["id"]
+        )
+        assert [call["status"] for call in calls] == ["done", "done", "lost", "done", "done", "done"]
+        assert calls[2]["cost_usd"] is None, "the call in flight may have been paid"
