@@ -55,6 +55,7 @@ class Opening:
             window=spec.context_tokens or self._windows.tokens(model) or DEFAULT_WINDOW,
             conversation=Conversation(opening=(), tree=context.tree.tree),
             paid=[row.cost for row in found.calls],
+            unknown_calls=found.unknown_calls,
         )
         if found.segments:
             segments = [await self._segment(context, stored) for stored in found.segments]

@@ -24,6 +24,7 @@ class Working:
     conversation: Conversation
     paid: list[CallCost] = field(default_factory=list)
     """Every call of the attempt, over all its executions."""
+    unknown_calls: int = 0
     model_answered: str | None = None
     shown: Shown = field(default_factory=Shown)
     dirty: bool = False
@@ -53,7 +54,8 @@ class Working:
 
     @property
     def spent(self) -> Spent:
-        return spent(self.conversation.next_turn - 1, self.paid, self.seconds)
+        turns = self.conversation.next_turn - 1
+        return spent(turns, self.paid, self.seconds, unknown_calls=self.unknown_calls)
 
     @property
     def usage(self) -> Usage:

@@ -55,14 +55,16 @@ class Hit(Frozen):
     message: str
 
 
-def spent(turns: int, calls: Sequence[CallCost], seconds: float) -> Spent:
+def spent(turns: int, calls: Sequence[CallCost], seconds: float, *, unknown_calls: int = 0) -> Spent:
+    """`unknown_calls` (lost, or cut off) count as much as the largest and the dearest that is known."""
     costs = [call.cost_usd for call in calls]
     known = [cost for cost in costs if cost is not None]
+    dearest, largest = max(known, default=Decimal(0)), max((call.tokens for call in calls), default=0)
     return Spent(
         turns=turns,
-        tokens=sum(call.tokens for call in calls),
-        cost_usd=sum(known, Decimal(0)) if len(known) == len(costs) else None,
-        dearest_usd=max(known, default=Decimal(0)),
+        tokens=sum(call.tokens for call in calls) + unknown_calls * largest,
+        cost_usd=sum(known, unknown_calls * dearest) if len(known) == len(costs) else None,
+        dearest_usd=dearest,
         seconds=seconds,
     )
 

@@ -57,6 +57,8 @@ class OpenedAgent(Frozen):
 
     segments: tuple[StoredSegment, ...] = ()
     calls: tuple[CallRow, ...] = ()
+    unknown_calls: int = 0
+    """Calls that were lost, or cut off: they may have been paid, and nobody knows what they used."""
 
 
 class AgentRecord(Protocol):

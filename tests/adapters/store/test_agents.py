@@ -132,3 +132,5 @@ async def test_answered_calls_come_along_with_what_they_used(record: Record) -> 
     opened = await agents(record).open(phase.key, began.lease)
     assert [(call.step_key, call.cost.tokens) for call in opened.calls] == [("turn#1", 6), ("turn#3", 8)]
     assert opened.calls[0].cost.cost_usd == Decimal("0.5")
+    record.rows("UPDATE step SET cost_usd = NULL WHERE run_id = %s RETURNING 1", state.run_id)
+    assert (await agents(record).open(phase.key, began.lease)).unknown_calls == 1, "the lost one"

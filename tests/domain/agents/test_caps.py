@@ -50,3 +50,14 @@ def test_an_unknown_cost_ends_a_phase_with_a_cap_on_money() -> None:
 def test_time_comes_first() -> None:
     over = hit(Caps(turns=1, tokens=1, seconds=5), Spent(turns=9, tokens=9, seconds=5.0), 9)
     assert over is not None and over.cap is Cap.TIME
+
+
+@given(st.integers(0, 9))
+def test_calls_that_were_lost_count_like_the_dearest(lost: int) -> None:
+    calls = [
+        CallCost(tokens_in=10, tokens_out=0, cost_usd=Decimal("0.10")),
+        CallCost(tokens_in=30, cost_usd=Decimal(0)),
+    ]
+    used = spent(2, calls, 0.0, unknown_calls=lost)
+    assert (used.tokens, used.cost_usd) == (40 + 30 * lost, Decimal("0.10") * (1 + lost))
+    assert (hit(Caps(turns=9, cost_usd=Decimal("0.55"), seconds=60), used, 1) is not None) == (lost >= 4)

@@ -63,7 +63,11 @@ BEGIN
                 ORDER BY started_at)
             FROM step
             WHERE attempt_id = (p->>'attempt_id')::uuid AND kind = 'model_call'
-              AND (status = 'done' OR tokens_in IS NOT NULL)), '[]'));
+              AND (status = 'done' OR tokens_in IS NOT NULL)), '[]'),
+        'unknown_calls', (
+            SELECT count(*) FROM step
+            WHERE attempt_id = (p->>'attempt_id')::uuid AND kind = 'model_call'
+              AND status IN ('lost', 'failed') AND cost_usd IS NULL AND tokens_in IS NULL));
 END $$;
 
 CREATE FUNCTION agent_checkpoint(p jsonb, p_body text) RETURNS boolean LANGUAGE plpgsql AS $$
