@@ -15,25 +15,28 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _pipeline(flag: Path) -> dict[str, object]:
-    """Its phase `wait` ends only where the flag is: on the second worker."""
-    wait = f"echo made > made.txt; test -e '{flag}' || sleep 60"
+def _pipeline() -> dict[str, object]:
+    """Its phase `wait` does not end where `build` ran: what git ignores stays on its worker."""
     return {
         "phases": [
             {"name": "implement", "kind": "model", **FILES},
-            {"name": "build", "kind": "command", "command": "mkdir -p out && date +%N > out/built.txt"},
+            {
+                "name": "build",
+                "kind": "command",
+                "command": "mkdir out && date +%N > out/built.txt && touch first.here",
+            },
             {"name": "keep", "kind": "git", "action": "commit"},
-            {"name": "wait", "kind": "command", "command": wait},
+            {"name": "wait", "kind": "command", "command": "echo made > made.txt; test ! -e first.here || sleep 60"},
             {"name": "verify", "kind": "command", "command": "cat a.txt out/built.txt made.txt", "verifies": True},
             {"name": "deliver", "kind": "git", "action": "deliver"},
         ]
     }
 
 
-async def _begun(made: World, flag: Path) -> tuple[str, Path]:
+async def _begun(made: World) -> tuple[str, Path]:
     model = made.script({"text": '{"files": {"a.txt": "mended\\n", "deep/er/b.txt": "new\\n"}}'})
-    repo = made.repository({"a.txt": "broken\n", "rest.txt": "rest\n"})
-    handle = await made.start(await made.publish(_pipeline(flag)), repo=str(repo), settings={"model": model})
+    repo = made.repository({"a.txt": "broken\n", "rest.txt": "rest\n", ".gitignore": "*.here\n"})
+    handle = await made.start(await made.publish(_pipeline()), repo=str(repo), settings={"model": model})
     await made.until(handle, lambda row: row["current_phase"] == "wait")
     return handle.id, repo
 
@@ -41,10 +44,9 @@ async def _begun(made: World, flag: Path) -> tuple[str, Path]:
 async def test_on_a_worker_with_another_state_folder(
     database: Database, temporal_server: TemporalServer, tmp_path: Path
 ) -> None:
-    flag, artifacts = tmp_path / "flag", (tmp_path / "shared").as_uri()
+    artifacts = (tmp_path / "shared").as_uri()
     async with world(database, temporal_server.address, tmp_path, MILLWRIGHT_ARTIFACT_URL=artifacts) as first:
-        handle_id, repo = await _begun(first, flag)
-    flag.touch()
+        handle_id, repo = await _begun(first)
     shutil.rmtree(tmp_path / "state")
     (second := tmp_path / "second").mkdir()
     async with world(database, temporal_server.address, second, MILLWRIGHT_ARTIFACT_URL=artifacts) as last:
@@ -55,7 +57,7 @@ async def test_on_a_worker_with_another_state_folder(
         assert {line.split()[0] for line in commits} == {row["sha"] for row in recorded}
         assert len(commits) == 2, "the first worker's commit went along"
         files = _git(repo, "ls-tree", "-r", "--name-only", run["delivered_branch"]).splitlines()
-        assert files == ["a.txt", "deep/er/b.txt", "made.txt", "out/built.txt", "rest.txt"]
+        assert files == [".gitignore", "a.txt", "deep/er/b.txt", "made.txt", "out/built.txt", "rest.txt"]
         tree = await last.row("SELECT tree_after FROM attempt WHERE phase = 'deliver'")
         assert tree is not None
         assert _git(repo, "rev-parse", f"{run['delivered_branch']}^{{tree}}") == tree["tree_after"]
@@ -65,10 +67,9 @@ async def test_where_even_the_users_repository_is_not_there(
     database: Database, temporal_server: TemporalServer, tmp_path: Path
 ) -> None:
     """The run's work is whole; only its delivery to that repository cannot be, and says how to get it."""
-    flag, artifacts = tmp_path / "flag", (tmp_path / "shared").as_uri()
+    artifacts = (tmp_path / "shared").as_uri()
     async with world(database, temporal_server.address, tmp_path, MILLWRIGHT_ARTIFACT_URL=artifacts) as first:
-        handle_id, repo = await _begun(first, flag)
-    flag.touch()
+        handle_id, repo = await _begun(first)
     repo = repo.rename(tmp_path / "on another machine")
     (second := tmp_path / "second").mkdir()
     async with world(database, temporal_server.address, second, MILLWRIGHT_ARTIFACT_URL=artifacts) as last:
