@@ -39,7 +39,7 @@ def external_agents(
     redactor: Redactor,
     network: NetworkAccess,
 ) -> Mapping[AgentExecutor, PhaseExecutor]:
-    folders = LocalAgentFolders()
+    folders, earlier = LocalAgentFolders(), PostgresEarlierSessions(database)
     executor = ExternalAgentExecutor(
         agents=EXTERNAL_AGENTS,
         sandbox=sandbox,
@@ -47,8 +47,9 @@ def external_agents(
         ledger=ledger,
         record=record,
         sessions=record,
+        earlier=earlier,
         openings=Openings(
-            sessions=PostgresEarlierSessions(database),
+            sessions=earlier,
             folders=folders,
             workspaces=workspaces,
             prompting=prompting,

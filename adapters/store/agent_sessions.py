@@ -30,3 +30,11 @@ class PostgresEarlierSessions:
             same_attempt=attempt_id == lease.attempt_id,
             status=PhaseStatus(status),
         )
+
+    async def count_turns(self, key: AttemptKey, lease: Lease, turns: int) -> None:
+        async with self._database.organization(key.org_id) as connection:
+            await connection.execute(
+                "UPDATE attempt SET turns = %s WHERE id = %s AND turns < %s"
+                " AND EXISTS (SELECT 1 FROM execution WHERE id = %s AND token = %s AND status = 'running')",
+                (turns, lease.attempt_id, turns, lease.execution_id, lease.token),
+            )

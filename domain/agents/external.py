@@ -195,3 +195,7 @@ class EarlierSessions(Protocol):
         """Of this attempt, else of the same phase in an earlier iteration. A retry that was asked for begins without
         the memory of what it replaces. Raises Unavailable."""
         ...
+
+    async def count_turns(self, key: AttemptKey, lease: Lease, turns: int) -> None:
+        """Model calls of the attempt so far, for people. Nothing is written once a newer execution took over."""
+        ...

@@ -18,7 +18,7 @@ from activities.runs.prompting import model_for, turn_of
 from activities.runs.setup import WorkspaceSetup
 from activities.runs.stop import Stopped, StopReason
 from domain.agents.caps import CallCost, Cap, Spent, spent
-from domain.agents.external import AgentFolder, AgentFolders, AgentTask, ExternalAgent
+from domain.agents.external import AgentFolder, AgentFolders, AgentTask, EarlierSessions, ExternalAgent
 from domain.agents.ports import AgentRecord, AgentSessions
 from domain.artifacts.ports import ArtifactStore
 from domain.errors import PhaseFailure
@@ -56,6 +56,7 @@ class ExternalAgentExecutor:
         ledger: PhaseLedger,
         record: AgentRecord,
         sessions: AgentSessions,
+        earlier: EarlierSessions,
         openings: Openings,
         folders: AgentFolders,
         workspaces: Workspaces,
@@ -72,6 +73,7 @@ class ExternalAgentExecutor:
         self._ledger = ledger
         self._record = record
         self._sessions = sessions
+        self._earlier = earlier
         self._openings = openings
         self._folders = folders
         self._workspaces = workspaces
@@ -99,6 +101,7 @@ class ExternalAgentExecutor:
                 )
                 tried = await self._try(context, spec, agent, model, folder, opening, access, start=2)
         use = self._gateway.use(access.token)
+        await self._earlier.count_turns(context.key, context.lease, before.turns + use.calls)
         await context.output.say(_closing(spec, tried.told, use, tried.told.shown.finish()))
         if tried.result.end is CommandEnd.KILLED and exhausted(use) is None:
             raise Stopped(context.stop.reason or StopReason.CANCELLED, tried.told.shown.text)

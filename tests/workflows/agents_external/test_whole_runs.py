@@ -48,7 +48,7 @@ async def test_an_agent_mends_a_repository(fakes: World, executor: AgentExecutor
     attempt = await attempt_of(fakes, run)
     assert (attempt["tokens_in"], attempt["tokens_out"]) == (10 * len(calls), 5 * len(calls))
     assert attempt["cost_usd"] == Decimal(0), "the scripted provider's price, whatever the agent claims"
-    assert attempt["model_asked"] == model
+    assert (attempt["model_asked"], attempt["turns"]) == (model, len(calls))
     session = await session_of(fakes, run)
     assert (session["executor"], bool(session["session_id"])) == (executor, True)
     output = await output_of(fakes, run)
