@@ -15,6 +15,8 @@ from tests.workflows.agents.runs import (
 )
 from tests.workflows.world import World
 
+FINISH = turn(call("finish", summary="done"))
+
 
 async def test_an_agent_mends_a_repository_with_its_tools(engine: World) -> None:
     model = scripted(
@@ -57,3 +59,26 @@ async def test_an_agent_mends_a_repository_with_its_tools(engine: World) -> None
     )
     said = "".join(row["text"] for row in output)
     assert "[turn 1] I look first." in said and "-> write_file calc.py" in said and "AssertionError" in said
+
+
+async def test_the_same_change_in_two_iterations_is_stuck(engine: World) -> None:
+    model = scripted(engine, turn(call("write_file", path="calc.py", text=WRONG)), turn(call("finish")))
+    pipeline = await engine.publish(loop(agent(), VERIFY, iterations=5))
+    run = await engine.run(pipeline, repo=str(engine.repository(FILES)), settings={"model": model})
+    assert (run["outcome_kind"], run["outcome_detail"], run["iterations"]) == ("stuck", "implement", 2)
+    assert "the same change in iterations 1 and 2" in run["error"]["message"]
+    assert "AssertionError" in run["error"]["excerpt"]
+
+
+async def test_what_failed_reaches_the_agents_next_iteration(engine: World) -> None:
+    """The opening of each iteration is a conversation of its own, with the earlier result in it."""
+    one = {"role": "coder", "iteration": 1, "turns": [turn(call("write_file", path="calc.py", text=WRONG)), FINISH]}
+    two = {"role": "coder", "iteration": 2, "turns": [turn(call("write_file", path="calc.py", text=RIGHT)), FINISH]}
+    prompt = "{{ task.change }}{% for done in earlier %} [{{ done.phase }}: {{ done.status }}]{% endfor %}"
+    pipeline = await engine.publish(loop(agent(prompt=prompt), VERIFY))
+    run = await engine.run(pipeline, repo=str(engine.repository(FILES)), settings={"model": engine.script(one, two)})
+    assert (run["outcome_kind"], run["iterations"]) == ("verified", 2), run["error"]
+    openings = await engine.rows(
+        "SELECT body FROM agent_segment WHERE run_id = %s AND number = 0 ORDER BY created_at", run["id"]
+    )
+    assert "[verify: failed]" not in openings[0]["body"] and "[verify: failed]" in openings[1]["body"]
