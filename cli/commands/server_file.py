@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from cli.commands.failing import USAGE, CommandError
+from cli.commands.files import text_of
 from domain.agents.mcp_servers import check_servers
 from domain.agents.tools import McpServer
 from domain.base import Frozen
@@ -22,16 +22,7 @@ class _File(Frozen):
 
 def read_servers(path: Path) -> tuple[McpServer, ...]:
     """Raises CommandError for a file that cannot be read, PipelineProblems for what stands in it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8.", exit_code=USAGE
-        ) from None
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be read: {error.strerror}.", hint="Check the path.", exit_code=USAGE
-        ) from None
+    text = text_of(path)
     tree = parse(text, path)
     try:
         servers = _File.model_validate(tree.data).mcp_servers

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cli.commands.failing import USAGE, CommandError
+from cli.commands.files import text_of
 from domain.runs.messages import TaskSpec
 from pipelines.problems import PipelineProblems, Problem
 from pipelines.yaml_tree import Tree, dotted, parse
@@ -20,16 +21,7 @@ def read_task(name: str) -> TaskSpec:
     if name == "-":
         return task_of_text(sys.stdin.buffer.read().decode("utf-8", "replace"), "standard input")
     path = Path(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8.", exit_code=USAGE
-        ) from None
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be read: {error.strerror}.", hint="Check the path.", exit_code=USAGE
-        ) from None
+    text = text_of(path)
     if path.suffix.lower() not in STRUCTURED:
         return task_of_text(text, str(path))
     tree = parse(text, path)
