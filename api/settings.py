@@ -22,6 +22,8 @@ class ApiSettings(BaseSettings):
     database_url: str = Field(validation_alias="DATABASE_URL")
     """Of the application's own role (no superuser), so that row-level security holds."""
     state_dir: Path = Field(validation_alias="MILLWRIGHT_STATE_DIR")
+    postgres_data_dir: Path | None = Field(default=None, validation_alias="MILLWRIGHT_POSTGRES_DATA_DIR")
+    """Of a local PostgreSQL: readiness looks at the room on its disk."""
     artifact_url: str | None = Field(default=None, validation_alias="MILLWRIGHT_ARTIFACT_URL")
     """Shared with all workers; default: a folder in the state folder."""
     host: str = Field(default="127.0.0.1", validation_alias="MILLWRIGHT_API_HOST")

@@ -23,7 +23,7 @@ from api.delivery import Delivery
 from api.deps import Deps
 from api.disk_check import disk_check
 from api.live import Stream
-from api.readiness import Readiness
+from api.readiness import Check, Readiness
 from api.schema_check import schema_check
 from api.security.login_limit import LoginLimit
 from api.settings import ApiSettings
@@ -56,13 +56,7 @@ async def wired(settings: ApiSettings) -> AsyncIterator[Deps]:
             artifacts=artifacts,
             workspaces=GitWorkspaces(settings.state_dir / "workspaces"),
             stream=Stream(views=views, artifacts=artifacts, wakeups=wakeups, stopping=asyncio.Event()),
-            readiness=Readiness(
-                {
-                    "PostgreSQL": schema_check(database),
-                    "Temporal": delivery.check,
-                    "disk": disk_check(settings.state_dir),
-                }
-            ),
+            readiness=Readiness({"PostgreSQL": schema_check(database), "Temporal": delivery.check, **_disks(settings)}),
             login_limit=LoginLimit(),
             background={
                 "notifier": notifier.run,
@@ -72,3 +66,10 @@ async def wired(settings: ApiSettings) -> AsyncIterator[Deps]:
             },
             wake_relay=delivery.wake,
         )
+
+
+def _disks(settings: ApiSettings) -> dict[str, Check]:
+    found = {"disk": disk_check(settings.state_dir)}
+    if settings.postgres_data_dir is not None:
+        found["disk of PostgreSQL"] = disk_check(settings.postgres_data_dir)
+    return found

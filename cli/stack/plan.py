@@ -77,12 +77,13 @@ def make_plan(settings: StackSettings, folder: StateFolder, binary: TemporalBina
     ports = choose_ports(settings, folder)
     steps: list[Step] = []
     database_url, admin_url = settings.database_url, settings.admin_database_url
+    data: Path | None = None
     if database_url is None:
         postgres = Postgres(
             folder.postgres, ports["postgres"], log=folder.log("postgres"), lock=folder.lock("postgres")
         )
         postgres.prepare()
-        database_url, admin_url = postgres.app_url(), postgres.admin_url()
+        database_url, admin_url, data = postgres.app_url(), postgres.admin_url(), postgres.data
         steps.append(
             Step(
                 service=postgres.service(),
@@ -122,6 +123,7 @@ def make_plan(settings: StackSettings, folder: StateFolder, binary: TemporalBina
         "MILLWRIGHT_API_HOST": settings.api_host,
         "MILLWRIGHT_API_PORT": str(ports["api"]),
         **({"MILLWRIGHT_TEMPORAL_UI_URL": ui_url} if ui_url else {}),
+        **({"MILLWRIGHT_POSTGRES_DATA_DIR": str(data)} if data else {}),
     }
     parts = _Parts(settings, folder, ours, frozenset(step.name for step in steps))
     if admin_url:

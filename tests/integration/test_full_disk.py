@@ -96,6 +96,7 @@ def test_temporals_disk_is_full(made: Stack) -> None:
         assert "Temporal does not have it yet" in shown
         assert "millwright doctor" in shown
         needs = readiness(api_url)
+        assert needs["disk of PostgreSQL"]["ready"] is True, "it lies elsewhere"
         assert needs["Temporal"]["ready"] is False
         assert "cannot work" in needs["Temporal"]["problem"]
         assert "full disk" in needs["Temporal"]["hint"]
