@@ -86,6 +86,8 @@ class AgentPhase(_Prompted):
     """A coding agent changes the tree with tools, turn by turn, until it says that it has finished."""
 
     kind: Literal[PhaseKind.AGENT]
+    max_executions: int = Field(default=20, ge=1, le=100)
+    """More than of other phases: an agent works for hours, and each execution goes on where the one before was."""
     executor: AgentExecutor = AgentExecutor.BUILTIN
     max_turns: int = Field(default=50, ge=1, le=1000)
     """Model calls of one attempt, badly formed replies included."""

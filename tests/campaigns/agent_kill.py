@@ -14,13 +14,15 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from rich.console import Console
 
 from adapters.store.catalogue import PostgresCatalogue
 from cli.stack.ports import any_free
@@ -120,6 +122,7 @@ class AgentKill:
     models: dict[bool, str] = field(default_factory=dict)
     trees: dict[bool, str] = field(default_factory=dict)
     repository: str = ""
+    tell: Callable[[str], None] = lambda line: None
 
     async def prepare(self, delay_seconds: float) -> None:
         """The scripts, and one undisturbed run of each kind: its tree is what all others must have."""
@@ -164,6 +167,7 @@ class AgentKill:
         self.report.kills += 1
         self.report.points += len(hit)
         self.report.by_turn.update(row["turns"] for row in hit)
+        self.tell(f"kill {self.report.kills} hit {len(hit)} phases: {self.report.points} points")
 
     async def _start(self, unsafe: bool) -> Any:
         settings = {"model": self.models[unsafe]}
@@ -293,6 +297,7 @@ async def _main(points: int, seed: int) -> int:
         temporal = TemporalServer(binary=temporal_program(), port=any_free(), folder=folder, metrics_port=any_free())
         with postgres.running() as server, temporal.running(), new_database(server, make_template(server)) as database:
             async with agent_kill(database, temporal.address, folder, seed=seed) as campaign:
+                campaign.tell = Console(highlight=False).print
                 report = await campaign.run(points)
     print(report.lines())
     return 1 if report.problems else 0
