@@ -9,25 +9,25 @@ import asyncio
 from collections.abc import Mapping
 
 from activities.agents.external.ends import error_of, exhausted, over_cap
+from activities.agents.external.granting import grant, none_left, spent_by
 from activities.agents.external.launching import STDIN, command
 from activities.agents.external.opening import Opening, Openings
 from activities.agents.external.telling import Telling
 from activities.models.calls import ModelCalls
 from activities.runs.context import SUMMARY_LIMIT, PhaseContext, Work
-from activities.runs.prompting import model_for, turn_of
+from activities.runs.prompting import model_for
 from activities.runs.setup import WorkspaceSetup
 from activities.runs.stop import Stopped, StopReason
-from domain.agents.caps import CallCost, Cap, Spent, spent
+from domain.agents.caps import Spent
 from domain.agents.external import AgentFolder, AgentFolders, AgentTask, EarlierSessions, ExternalAgent
 from domain.agents.ports import AgentRecord, AgentSessions
 from domain.artifacts.ports import ArtifactStore
 from domain.errors import PhaseFailure
-from domain.gateway.ports import GatewayAccess, GatewayGrant, GatewayPort, GatewayUse
+from domain.gateway.ports import GatewayAccess, GatewayPort, GatewayUse
 from domain.pipelines.spec import AgentExecutor, AgentPhase
 from domain.redaction import Redactor
 from domain.runs.failure import FailureClass, PhaseError
 from domain.runs.fingerprint import of_error
-from domain.runs.limits import run_limits
 from domain.runs.ports import ArtifactRef, PhaseLedger, StepEnd, StepStart, Usage
 from domain.runs.words import Effect, PhaseStatus, StepKind, StepStatus
 from domain.sandbox.ports import CommandEnd, CommandResult, NetworkAccess, Sandbox
@@ -89,11 +89,11 @@ class ExternalAgentExecutor:
         model = model_for(context, spec, await self._calls.defaults(context.key.org_id))
         await self._setup.ensure(context)
         before = await self._spent_before(context)
-        if cap := _none_left(spec, before):
+        if cap := none_left(spec, before):
             return _failed(over_cap(spec, cap, "(earlier executions of this attempt used it)"), GatewayUse(), model)
         folder = self._folders.of(context.tree.path, spec.executor)
         opening = await self._openings.of(context, spec, folder)
-        async with self._gateway.granted(_grant(context, spec, model, before)) as access:
+        async with self._gateway.granted(grant(context, spec, model, before)) as access:
             tried = await self._try(context, spec, agent, model, folder, opening, access, start=1)
             if _knows_no_such_session(opening, tried, self._gateway.use(access.token)):
                 opening = await self._openings.new(
@@ -115,8 +115,7 @@ class ExternalAgentExecutor:
     async def _spent_before(self, context: PhaseContext) -> Spent:
         """By earlier executions of this attempt: its caps hold for all of them together."""
         opened = await self._record.open(context.key, context.lease)
-        costs = [call.cost for call in opened.calls if _was_a_turn(call.cost)]
-        return spent(len(costs), costs, 0.0)
+        return spent_by(call.cost for call in opened.calls)
 
     async def _try(
         self,
@@ -205,41 +204,6 @@ class ExternalAgentExecutor:
 
 async def _not_shown(_: str) -> None:
     """The raw event stream is for us; people see what it tells."""
-
-
-def _grant(context: PhaseContext, spec: AgentPhase, model: str, before: Spent) -> GatewayGrant:
-    limits = run_limits(context.run.pipeline.limits, context.run.settings.limits)
-    used = before.cost_usd
-    return GatewayGrant(
-        org_id=context.key.org_id,
-        run_id=context.run.run_id,
-        attempt_id=context.lease.attempt_id,
-        execution_id=context.lease.execution_id,
-        role=spec.role,
-        iteration=turn_of(context),
-        model=model,
-        run_tokens=limits.tokens,
-        run_usd=limits.cost_usd,
-        max_calls=spec.max_turns - before.turns,
-        max_tokens=None if spec.max_tokens is None else spec.max_tokens - before.tokens,
-        max_usd=None if spec.max_cost_usd is None or used is None else spec.max_cost_usd - used,
-    )
-
-
-def _was_a_turn(cost: CallCost) -> bool:
-    """Counting tokens is a step, too, that uses and costs nothing."""
-    return cost.tokens > 0 or cost.cost_usd is None or cost.cost_usd > 0
-
-
-def _none_left(spec: AgentPhase, before: Spent) -> Cap | None:
-    """A cap that earlier executions used up. An unknown cost cannot be kept under one."""
-    if before.turns >= spec.max_turns:
-        return Cap.TURNS
-    if spec.max_tokens is not None and before.tokens >= spec.max_tokens:
-        return Cap.TOKENS
-    if spec.max_cost_usd is not None and (before.cost_usd is None or before.cost_usd >= spec.max_cost_usd):
-        return Cap.COST
-    return None
 
 
 def _knows_no_such_session(opening: Opening, tried: Tried, use: GatewayUse) -> bool:

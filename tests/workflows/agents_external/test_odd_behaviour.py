@@ -14,6 +14,7 @@ from tests.workflows.agents_external.works import (
     VERIFY,
     WITH_TOOLS,
     agent,
+    command,
     loop,
     mends,
     model_of,
@@ -217,3 +218,26 @@ async def test_a_rate_limit_makes_the_phase_wait_and_go_on_with_its_session(fake
     assert run["outcome_kind"] == "verified", run["error"]
     assert (await session_of(fakes, run))["session_id"]
     assert "goes on with session" in await output_of(fakes, run)
+
+
+async def test_caps_hold_over_all_executions_of_an_attempt(fakes: World) -> None:
+    """One call, then the provider is overloaded: the next execution has one call left of two."""
+    wrote, _ = mends(CLAUDE)
+    model = model_of(fakes, turns(wrote, {"error": "overloaded"}))
+    pipeline = await fakes.publish(loop(agent(CLAUDE, max_turns=2), VERIFY))
+    handle = await fakes.start(pipeline, repo=str(fakes.repository(FILES)), settings={"model": model})
+
+    async def failed() -> bool:
+        rows = await fakes.rows(
+            "SELECT 1 FROM execution e JOIN run r ON r.id = e.run_id WHERE r.workflow_id = %s AND e.status = 'failed'",
+            handle.id,
+        )
+        return bool(rows)
+
+    await wait_for(failed)
+    rewrite(model, {"role": "coder", **command(CLAUDE, "true")})
+    run = await fakes.end_of(handle)
+    assert run["outcome_kind"] == "stuck", run["error"]
+    assert run["error"]["message"] == "implement failed: claude-code used all of its 2 calls and did not finish."
+    done = [step for step in await steps_of(fakes, run) if (step["kind"], step["status"]) == ("model_call", "done")]
+    assert len(done) == 2
