@@ -49,6 +49,7 @@ from adapters.store.reconcile import PostgresOpenRuns
 from adapters.store.runs import PostgresRunLedger
 from adapters.store.upkeep import Upkeep
 from adapters.store.wakeups import Notifier
+from adapters.store.warnings import PostgresWarnings
 from adapters.store.workers import PostgresWorkers
 from adapters.telemetry.metrics import WorkerMetrics
 from adapters.telemetry.run_spans import RunSpans
@@ -137,6 +138,7 @@ async def compose(
         run_ledger = PostgresRunLedger(database, notifier.mark)
         artifacts = ObjectArtifactStore(settings.artifacts)
         workspaces = GitWorkspaces(settings.state_dir / "workspaces")
+        warnings = PostgresWarnings(database, notifier.mark)
         trees = TreeKeeper(
             workspaces=workspaces,
             packing=workspaces.packs,
@@ -167,13 +169,12 @@ async def compose(
         prompts = Prompts()
         prompting = Prompting(workspaces=workspaces, prompts=prompts)
         asking = Asking(calls=calls, prompting=prompting, artifacts=artifacts)
-        baselines = PostgresBaselines(database, notifier.mark)
         setup = WorkspaceSetup(
             sandbox=sandbox,
             ledger=phase_ledger,
             workspaces=workspaces,
             redactor=redactor,
-            notice=ProtectionNotice(sandbox=sandbox, warnings=baselines),
+            notice=ProtectionNotice(sandbox=sandbox, warnings=warnings),
         )
         agent_record = PostgresAgentRecord(database, notifier.mark)
         ticker = LeaseTicker(phase_ledger)
@@ -195,7 +196,8 @@ async def compose(
                     workspaces=workspaces,
                     ledger=phase_ledger,
                     artifacts=artifacts,
-                    baselines=baselines,
+                    baselines=PostgresBaselines(database),
+                    warnings=warnings,
                     redactor=redactor,
                 ),
                 PhaseKind.AGENT: agent_phases(
@@ -237,6 +239,7 @@ async def compose(
                     ledger=phase_ledger,
                     prompts=prompts,
                     failpoints=points,
+                    warnings=warnings,
                 ),
             },
             ticker=ticker,

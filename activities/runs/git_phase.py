@@ -10,7 +10,7 @@ from domain.failpoints import Failpoints, Point
 from domain.pipelines.ports import PromptRenderer, PromptVariables
 from domain.pipelines.spec import GitPhase
 from domain.runs.failure import ErrorKind, PhaseError
-from domain.runs.ports import ArtifactRef, CommitFacts, PhaseLedger, StepEnd, StepStart
+from domain.runs.ports import ArtifactRef, CommitFacts, PhaseLedger, RunWarnings, StepEnd, StepStart
 from domain.runs.words import Effect, PhaseStatus, StepKind, StepStatus
 from domain.workspaces.packs import BRANCH_BUNDLE
 from domain.workspaces.ports import DeliverResult, Workspaces
@@ -28,12 +28,14 @@ class GitExecutor:
         ledger: PhaseLedger,
         prompts: PromptRenderer,
         failpoints: Failpoints,
+        warnings: RunWarnings,
     ) -> None:
         self._workspaces = workspaces
         self._trees = trees
         self._ledger = ledger
         self._prompts = prompts
         self._failpoints = failpoints
+        self._warnings = warnings
 
     async def execute(self, context: PhaseContext) -> Work:
         spec = context.spec
@@ -55,6 +57,8 @@ class GitExecutor:
         except PhaseFailure as failure:
             return work.model_copy(update={"status": PhaseStatus.FAILED, "error": failure.error, "branch": None})
         self._failpoints.hit(Point.GIT_AFTER_PUSH)
+        if delivered.moved is not None:
+            await self._warnings.warn(context.key.org_id, context.key.run_id, delivered.moved.line)
         return work.model_copy(update={"summary": _delivery_line(delivered, spec.remote)})
 
     async def _commit(self, context: PhaseContext, spec: GitPhase) -> CommitFacts | None:

@@ -19,7 +19,7 @@ from domain.pipelines.spec import CommandPhase
 from domain.redaction import Redactor
 from domain.runs.baseline import Baseline, BaselineRun, Judged, failing, judge
 from domain.runs.failure import ErrorKind, FailureClass
-from domain.runs.ports import ArtifactRef, PhaseLedger, StepEnd, StepStart
+from domain.runs.ports import ArtifactRef, PhaseLedger, RunWarnings, StepEnd, StepStart
 from domain.runs.words import Effect, PhaseStatus, StepKind, StepStatus
 from domain.workspaces.baselines import BaselineRecord
 from domain.workspaces.ports import Workspaces
@@ -38,6 +38,7 @@ class VerifyingExecutor:
         ledger: PhaseLedger,
         artifacts: ArtifactStore,
         baselines: BaselineRecord,
+        warnings: RunWarnings,
         redactor: Redactor,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,6 +47,7 @@ class VerifyingExecutor:
         self._ledger = ledger
         self._artifacts = artifacts
         self._baselines = baselines
+        self._warnings = warnings
         self._redactor = redactor
         self._clock = clock
 
@@ -161,7 +163,7 @@ class VerifyingExecutor:
         }
         if judged.only_red_before and _may_stay_red(context):
             message = f"{context.spec.name} counts as passed, although its command failed: {judged.note}"
-            await self._baselines.warn(context.key.org_id, context.key.run_id, message)
+            await self._warnings.warn(context.key.org_id, context.key.run_id, message)
             return work.model_copy(update={**told, "status": PhaseStatus.PASSED, "error": None, "fingerprint": None})
         assert work.error is not None, "a phase that failed has an error"
         error = work.error.model_copy(update={"hint": f"{judged.note} {work.error.hint}"})

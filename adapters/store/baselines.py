@@ -1,21 +1,16 @@
 """The BaselineRecord port: what a verification says of a base, kept for every run that starts from it."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from adapters.store.database import Database
-from adapters.store.documents import arguments
 from domain.runs.baseline import Baseline
 
 
 class PostgresBaselines:
-    """`told` is called with the run's id when viewers have something new to see."""
-
-    def __init__(self, database: Database, told: Callable[[UUID], None]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._told = told
 
     async def find(self, org_id: UUID, workspace_id: UUID, base_tree: str, key: str) -> Baseline | None:
         async with self._database.organization(org_id) as connection:
@@ -33,8 +28,3 @@ class PostgresBaselines:
                 " VALUES (%s, %s, %s, %s, %s, now()) ON CONFLICT DO NOTHING",
                 (org_id, workspace_id, base_tree, key, Jsonb(baseline.model_dump(mode="json"))),
             )
-
-    async def warn(self, org_id: UUID, run_id: UUID, message: str) -> None:
-        asked = arguments(org_id=org_id, run_id=run_id, message=message)
-        await self._database.one("SELECT run_warn(%s::jsonb)", asked)
-        self._told(run_id)

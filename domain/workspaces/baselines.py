@@ -12,7 +12,3 @@ class BaselineRecord(Protocol):
     async def keep(self, org_id: UUID, workspace_id: UUID, base_tree: str, key: str, baseline: Baseline) -> None:
         """Idempotent; the first one stays."""
         ...
-
-    async def warn(self, org_id: UUID, run_id: UUID, message: str) -> None:
-        """Tells it as a warning of the run, once."""
-        ...

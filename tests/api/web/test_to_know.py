@@ -1,6 +1,6 @@
 """What a person should know of a run though nothing failed: on its page and in the API."""
 
-from adapters.store.baselines import PostgresBaselines
+from adapters.store.warnings import PostgresWarnings
 from domain.identity.words import Role
 from tests.api.recorded import Recorder
 from tests.api.served import Served
@@ -12,7 +12,7 @@ SHARED = "Not protected: Commands share this machine's network, so they can reac
 async def test_it_is_on_the_page_and_in_the_api(api: Served, recorder: Recorder) -> None:
     opened = await recorder.open_run()
     assert "To know" not in words(await page(api, f"/ui/runs/{opened.id}"))
-    warnings = PostgresBaselines(recorder.database, lambda _: None)
+    warnings = PostgresWarnings(recorder.database, lambda _: None)
     for _ in range(2):
         await warnings.warn(recorder.organization.id, opened.id, SHARED)
     html = await page(api, f"/ui/runs/{opened.id}")

@@ -1,5 +1,6 @@
 """A run that one worker begins and another ends, which shares nothing with it but record and artifact store."""
 
+import asyncio
 import shutil
 import subprocess
 from pathlib import Path
@@ -119,3 +120,19 @@ async def test_phases_that_change_no_tree_store_nothing(engine: World) -> None:
     assert run["outcome_kind"] == "verified", run["error"]
     assert await engine.rows("SELECT 1 FROM artifact") == []
     assert await engine.rows("SELECT 1 FROM base_pack") == []
+
+
+async def test_a_base_that_moved_is_something_to_know_of_the_run(engine: World) -> None:
+    repo = engine.repository({"a.txt": "broken\n"})
+    moves = f"cd '{repo}' && echo theirs > a.txt && git -c user.name=t -c user.email=t@example.org commit -qam moved"
+    model = engine.script({"text": '{"files": {"a.txt": "mended\\n"}}'})
+    wait = {"name": "wait", "kind": "command", "command": "sleep 1"}
+    phases = [wait, {"name": "implement", "kind": "model", **FILES}, {"name": "d", "kind": "git", "action": "deliver"}]
+    handle = await engine.start(await engine.publish({"phases": phases}), repo=str(repo), settings={"model": model})
+    await engine.until(handle, lambda row: row["current_phase"] == "wait")
+    await asyncio.create_subprocess_shell(moves)
+    run = await engine.end_of(handle)
+    assert run["outcome_kind"] == "completed", run["error"]
+    warned = await engine.rows("SELECT data->>'message' AS message FROM run_event WHERE type = 'run.warning'")
+    (told,) = [row["message"] for row in warned if "run's base" in row["message"]]
+    assert "1 commit past the run's base; a merge has conflicts in a.txt" in told
