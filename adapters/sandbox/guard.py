@@ -13,9 +13,6 @@ length (the two sides are the same interpreter). After the request each byte on 
 `k` the order to end the tree.
 """
 
-# pathlib would double the guard's start-up time
-# ruff: noqa: PTH110
-
 from __future__ import annotations
 
 import contextlib
@@ -27,7 +24,8 @@ import signal
 import sys
 import time
 
-from adapters.sandbox import idmap, launch, proctree, scratch, users, worktree_lock
+from adapters.sandbox import launch, own_user, proctree, scratch, users, worktree_lock
+from adapters.sandbox.ending import end_tree, reap
 
 TYPE_CHECKING = False  # typing would add 5 ms to every start
 if TYPE_CHECKING:
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 KILL_ORDER = b"k"
 SIGN_OF_LIFE = b"."
 
-KILL_SECONDS = 5.0
-"""How long KILL is repeated before we say that something cannot be killed (uninterruptible sleep)."""
 FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.02, 0.25
 """Between looks at what the tree uses: soon at first, since a burst may be over quickly."""
 CPU_REPORT_SECONDS = 1.0
@@ -72,61 +68,6 @@ class Reports:
     def send(self, word: str, value: Any = None) -> None:
         with contextlib.suppress(OSError):
             os.write(self._fd, message((word, value)))
-
-
-# ---------------------------------------------------------------------------------------------------- ending a tree
-
-
-def _reap(statuses: dict[int, int]) -> bool:
-    """Collects the dead. False: no child is left, dead or alive."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return False
-        if pid == 0:
-            return True
-        statuses[pid] = status
-
-
-def end_tree(group: int | None, grace_seconds: float, statuses: dict[int, int], spare: int = 0) -> bool:
-    """Ends every descendant; True when none is left. `group` is the command's process group; the first `spare`
-    processes below us get no TERM (bubblewrap, whose death would KILL what it holds without any grace)."""
-    me = os.getpid()
-    if not _reap(statuses):
-        return True
-    if grace_seconds > 0:
-        for process in proctree.descendants(me)[spare:]:
-            proctree.send(process, signal.SIGTERM)
-            proctree.send(process, signal.SIGCONT)
-        if not os.path.exists("/proc") and group:
-            _kill_group(group, signal.SIGTERM)
-        until = time.monotonic() + grace_seconds
-        while time.monotonic() < until:
-            if not _reap(statuses):
-                return True
-            time.sleep(0.01)
-    until = time.monotonic() + KILL_SECONDS
-    while time.monotonic() < until:
-        tree = proctree.descendants(me)
-        # a group is killed in one stroke of the kernel, which no fork outruns; the guard's own is not among them
-        for each in {process.group for process in tree} - {os.getpgrp()} or {group} - {None}:
-            _kill_group(each, signal.SIGKILL)
-        for process in tree:
-            proctree.send(process, signal.SIGKILL)
-        if not _reap(statuses):
-            return True
-        time.sleep(0.001)
-    return False
-
-
-def _kill_group(group: int | None, number: int) -> None:
-    with contextlib.suppress(OSError):
-        if group is not None:
-            os.killpg(group, number)
-
-
-# -------------------------------------------------------------------------------------------------- guard and watcher
 
 
 class Guard:
@@ -191,7 +132,7 @@ class Guard:
         started = launch.start(self._request, self._streams)
         self._streams.close()
         if isinstance(started, str):
-            _reap(self._statuses)
+            reap(self._statuses)
             self._reports.send("refused", started)
             return
         self._reports.send("started", started)
@@ -207,7 +148,7 @@ class Guard:
         next_look = began + pause
         next_report = began + CPU_REPORT_SECONDS
         while True:
-            _reap(self._statuses)
+            reap(self._statuses)
             if command in self._statuses:
                 return "exited"
             if self._stop is not None:
@@ -265,33 +206,6 @@ class Guard:
         }
 
 
-def _take_user(request: dict[str, Any]) -> None:
-    """A user for the command, where there are some to give. Its worktree is shown to it as its own where the kernel can
-    do that (inside bubblewrap, since the mount must be ours alone), else given to it and taken back."""
-    span, request["user"], request["shown"] = request["users"], None, False
-    if span is None:
-        return
-    request["user"], _held_until_we_end = users.take(*span)
-    trouble = "other users of this machine can enter it"
-    if request["wrapper"] and request["may_show"]:
-        try:
-            idmap.own_mounts()
-            idmap.show_as(request["user"], request["show"])
-            request["shown"] = True
-        except OSError as error:
-            trouble = str(error)
-    if not request["shown"] and not request["may_give"]:
-        raise OSError(f"{', '.join(request['show'])} cannot be shown to another user as its own ({trouble})")
-
-
-def _return_user(request: dict[str, Any]) -> None:
-    if request["user"] is not None:
-        users.end_all(request["user"])
-        if not request["shown"] and request["may_give"]:
-            users.take_back(request["show"], request["user"])
-        users.leave(request["user"])
-
-
 def _watch_over(guard: int, reports: Reports) -> None:
     """The watcher's life: wait for the guard; if it was killed, end what it left."""
 
@@ -327,7 +241,7 @@ def main() -> None:
     # opened before the fork, so that the lock is held until guard and watcher are both gone
     lock = worktree_lock.open_file(request["lock"]) if request["lock"] else None
     try:
-        _take_user(request)
+        own_user.take(request)
     except OSError as error:
         reports.send("refused", str(error))
         return
@@ -343,7 +257,7 @@ def main() -> None:
     os.close(control)
     streams.close()
     _watch_over(guard, reports)
-    _return_user(request)
+    own_user.give_back(request)
     if lock is not None:
         worktree_lock.leave(lock, watcher)
     if request["remove"]:

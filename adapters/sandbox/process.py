@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from adapters.sandbox import guard, proctree
+from adapters.sandbox import ending, guard, proctree
 
 READ_BYTES = 256 * 1024
 DRAIN_SECONDS = 1.0
 """How long the rest of the output is waited for once the tree is dead; only a survivor could hold the pipe open."""
-GUARD_SECONDS = guard.KILL_SECONDS + 5.0
+GUARD_SECONDS = ending.KILL_SECONDS + 5.0
 """From the order to end the tree until the guard itself is taken for dead."""
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 _ROOT = Path(__file__).resolve().parents[2]
