@@ -12,13 +12,10 @@ from domain.pipelines.spec import AgentPhase
 from domain.runs.words import PhaseStatus
 from domain.workspaces.ports import Workspaces
 
-FOLLOW_UP = """\
-Your work was looked at and is not done yet.
-{% if kept %}
-The working tree is as you left it, with what later steps may have changed.
-{% else %}
-Your last changes were not kept: the working tree is as it was before them.
-{% endif %}
+NOT_DONE = "Your work was looked at and is not done yet.\n"
+KEPT = "The working tree is as you left it, with what later steps may have changed.\n"
+NOT_KEPT = "Your last changes were not kept: the working tree is as it was before them.\n"
+WHAT_FAILED = """\
 {% for done in earlier if done.status != "passed" and done.iteration >= iteration - 1 %}
 
 ## {{ done.phase }}: {{ done.status }}
@@ -112,8 +109,7 @@ class Openings:
         return True
 
     async def _followed_up(self, context: PhaseContext, spec: AgentPhase, found: EarlierSession) -> Opening:
-        kept = found.status is PhaseStatus.PASSED
-        template = FOLLOW_UP.replace("{% if kept %}", f"{{% if {str(kept).lower()} %}}")
+        template = NOT_DONE + (KEPT if found.status is PhaseStatus.PASSED else NOT_KEPT) + WHAT_FAILED
         variables = PromptVariables(
             task=context.run.task,
             iteration=context.key.iteration,
