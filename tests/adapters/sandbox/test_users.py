@@ -3,7 +3,9 @@
 Without root there is one user for all, and that is what is said.
 """
 
+import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,10 @@ from adapters.sandbox import users
 from adapters.sandbox.guarded import GuardedSandbox
 from adapters.sandbox.means import Mode
 from adapters.workspace.folders import remove_folder
+from domain.errors import PhaseFailure
 from domain.sandbox.ports import Command, NetworkAccess
 from tests.adapters.sandbox.conftest import SEARCH_PATH, Bench, PlainRedactor
+from tests.adapters.sandbox.test_process_tree import _guards_above as guards_above
 
 ROOT = os.geteuid() == 0
 PROGRAMS = "/usr/bin:/bin"
@@ -68,6 +72,26 @@ async def test_no_process_of_that_user_is_left(passable: Worktrees) -> None:
     result = await bench.run("setsid env -i sleep 1000 </dev/null >/dev/null 2>&1 & sleep 0.2; id -u")
     assert result.exit_code == 0
     assert (int(result.output) in users.users_running()) is not ROOT
+
+
+async def test_what_two_killed_guards_left_is_ended_by_its_user(passable: Worktrees) -> None:
+    """It carries no mark, it left the session: only its user tells whose it is."""
+    bench, lock = passable.bench(), passable.root / "lock"
+    if not ROOT:
+        assert not bench.own_user, "there is nothing that tells it apart"
+        return
+    script = "(setsid env -i sleep 1000 </dev/null >/dev/null 2>&1 &); id -u; echo ready; sleep 1000"
+    running = asyncio.create_task(bench.run(script, lock=lock))
+    await bench.until(lambda: "ready" in bench.heard)
+    user = int(bench.heard.split()[0])
+    guard, watcher = guards_above(bench)
+    for pid in (watcher, guard):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PhaseFailure):
+        await running
+    assert user in users.users_running()
+    assert (await bench.run("echo mine", lock=lock)).exit_code == 0
+    await bench.until(lambda: user not in users.users_running())
 
 
 async def test_a_file_with_a_name_outside_is_not_given_away(passable: Worktrees) -> None:

@@ -118,6 +118,11 @@ def test_the_end_names_outcome_commit_branch_use_and_page() -> None:
     }
 
 
+def test_what_is_to_know_stands_at_the_end() -> None:
+    about = final_lines(run(warnings=("Not protected: one\x1b[2J.", "The checkout is dirty.")), "p")
+    assert [value for what, value in about if what == "To know"] == ["Not protected: one[2J.", "The checkout is dirty."]
+
+
 def test_a_failed_end_says_what_to_do() -> None:
     view = run(status=RunStatus.FAILED, outcome_kind=OutcomeKind.PHASE_ERROR, outcome_detail="verify", error=FAILED)
     assert ending(view) == "Failed: `pytest` ended with exit code 1"
