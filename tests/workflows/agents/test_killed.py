@@ -15,7 +15,7 @@ async def test_killed_at_random_points_and_taken_up_by_another_worker(
     database: Database, temporal_server: TemporalServer, tmp_path: Path
 ) -> None:
     async with agent_kill(database, temporal_server.address, tmp_path, seed=7) as campaign:
-        report = await campaign.run(points=8)
+        report = await campaign.run(points=6)
     assert report.problems == []
-    assert report.points >= 8 and report.runs >= 6
+    assert report.points >= 6 and report.runs >= 6
     assert report.elsewhere >= 1, "a worker went on with what the other one had begun"
