@@ -1,7 +1,10 @@
-"""What every process of ours does first: it keeps its memory to itself, and says which setting is wrong."""
+"""What every process of ours does first and last: it keeps its memory to itself, says which setting is wrong, and
+leaves."""
 
 import ctypes
+import os
 import sys
+from typing import NoReturn
 
 from pydantic import ValidationError
 
@@ -21,3 +24,11 @@ def settings_problem(error: ValidationError | ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
+
+
+def leave(code: int) -> NoReturn:
+    """The end of a process that used a library with threads of its own underneath (Temporal's core, the artifact
+    store's): it may abort while the interpreter winds up. Everything is flushed, so it leaves without that."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 from pydantic import ValidationError
 
-from adapters.process import forbid_dumping, settings_problem
+from adapters.process import forbid_dumping, leave, settings_problem
 from adapters.secrets.redactor import SecretRedactor
 from adapters.telemetry import logs, otlp
 from api.app import create_app
@@ -119,4 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

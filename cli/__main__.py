@@ -3,6 +3,7 @@
 Exit codes: 0 ok, 1 a run failed, 2 wrong usage, 3 something is unreachable, 4 refused by policy.
 """
 
+import os
 import sys
 
 import typer
@@ -26,6 +27,19 @@ app.add_typer(workspace.app)
 
 
 def main() -> None:
+    """A command that asked Temporal may abort while the interpreter winds up (threads of the client's core): it leaves
+    without that."""
+    try:
+        _command()
+    except SystemExit as end:
+        if "temporalio" not in sys.modules or not isinstance(end.code, int | None):
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code or 0)
+
+
+def _command() -> None:
     if "--json" not in sys.argv:
         app()
     try:

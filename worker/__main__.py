@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from adapters.failpoints import failpoints
-from adapters.process import forbid_dumping, settings_problem
+from adapters.process import forbid_dumping, leave, settings_problem
 from adapters.secrets.redactor import SecretRedactor
 from adapters.store.known_runs import PostgresKnownRuns
 from adapters.store.relay import PostgresOutbox
@@ -118,7 +118,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stderr.flush()
-    # A process that ran a Temporal worker may abort while the interpreter winds up: everything is flushed, so leave.
-    os._exit(code)
+    leave(main())

@@ -1,5 +1,6 @@
 """What a model call tells: a span with GenAI attributes, one JSON log line, metrics with bounded labels."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -45,6 +46,14 @@ class ToldCall:
         kind = answer.error.kind.value if answer.error else None
         tokens_in, tokens_out = (usage.tokens_in, usage.tokens_out) if usage else (None, None)
         cost = None if answer.cost_usd is None else float(answer.cost_usd)
+        if self._span.is_recording():
+            self._attributes(answer, kind)
+        asyncio.get_running_loop().call_soon(self._tell, times, kind, tokens_in, tokens_out, cost)
+
+    def _tell(
+        self, times: CallTimes, kind: str | None, tokens_in: int | None, tokens_out: int | None, cost: float | None
+    ) -> None:
+        """While the record is written: nobody waits for it."""
         log.info(
             "call.finished",
             provider=self._admitted.provider.name,
@@ -66,8 +75,6 @@ class ToldCall:
             tokens_out=tokens_out,
             cost_usd=cost,
         )
-        if self._span.is_recording():
-            self._attributes(answer, kind)
 
     def _attributes(self, answer: Answer, kind: str | None) -> None:
         if kind is not None:

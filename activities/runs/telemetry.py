@@ -1,5 +1,6 @@
 """What a phase tells while it runs: one span, JSON log lines with run, phase, attempt and duration, metrics."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -59,18 +60,21 @@ class Told:
 
     def finished(self, finished: Finished) -> None:
         result = finished.result
+        self.span.set_attribute("millwright.status", result.status)
+        if result.error is not None:
+            self.span.set_status(Status(StatusCode.ERROR, result.error.kind))
+
+    def log_finished(self, finished: Finished, seconds: float) -> None:
+        result = finished.result
         error_kind = result.error.kind if result.error else None
         log.info(
             "phase.finished",
             status=result.status,
             error_kind=error_kind,
-            duration_ms=round(self.seconds * 1000, 2),
+            duration_ms=round(seconds * 1000, 2),
             exit_code=finished.exit_code,
             tokens=result.tokens,
         )
-        self.span.set_attribute("millwright.status", result.status)
-        if result.error is not None:
-            self.span.set_status(Status(StatusCode.ERROR, result.error.kind))
 
 
 class PhaseTelemetry:
@@ -107,11 +111,16 @@ class PhaseTelemetry:
 
     def finished(self, told: Told, spec: WorkPhase, finished: Finished) -> None:
         told.finished(finished)
+        asyncio.get_running_loop().call_soon(self._tell, told, spec, finished, told.seconds)
+
+    def _tell(self, told: Told, spec: WorkPhase, finished: Finished, seconds: float) -> None:
+        """While the result is on its way: nobody waits for it."""
+        told.log_finished(finished, seconds)
         error = finished.result.error
         self._metrics.phase_finished(
             kind=spec.kind,
             phase=spec.name,
             status=finished.result.status,
             error_kind=error.kind if error else None,
-            duration_seconds=told.seconds,
+            duration_seconds=seconds,
         )

@@ -230,6 +230,8 @@ async def main():
     await store.put(UUID(int=1), os.urandom(10_000))
 
 asyncio.run(main())
+sys.stdout.flush()
+os._exit(0)  # the store's own threads may abort the interpreter's winding up
 """
 
 

@@ -23,6 +23,8 @@ NEEDS: dict[tuple[str, str], Role | str] = {
     ("get", "/api/v1/pipelines"): Role.VIEWER,
     ("post", "/api/v1/pipelines"): Role.ADMIN,
     ("get", "/api/v1/workspaces"): Role.VIEWER,
+    ("get", "/api/v1/workspaces/{name}"): Role.VIEWER,
+    ("patch", "/api/v1/workspaces/{name}"): Role.ADMIN,
     ("get", "/metrics"): Role.VIEWER,
     ("get", "/healthz"): OPEN,
     ("get", "/readyz"): OPEN,
@@ -32,6 +34,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/runs"): {"task": "x", "pipeline": "no-such"},
     ("post", "/runs/{run_id}/cancel"): {},
     ("post", "/api/v1/pipelines"): {"yaml": ""},
+    ("patch", "/api/v1/workspaces/{name}"): {},
 }
 
 
@@ -40,7 +43,14 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def address(path: str, run_id: UUID) -> str:
-    values = {"run_id": str(run_id), "iteration": "1", "phase": "verify", "attempt": "1", "sha256": "a" * 64}
+    values = {
+        "run_id": str(run_id),
+        "iteration": "1",
+        "phase": "verify",
+        "attempt": "1",
+        "sha256": "a" * 64,
+        "name": "sample",
+    }
     return re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], path)
 
 
