@@ -19,6 +19,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.temporal.equal_failures import EqualFailures
 from domain.errors import Unavailable
 from domain.runs.delivery import OpenRunRow, OpenRuns
 from domain.runs.failure import EXCERPT_LIMIT, ErrorKind, PhaseError
@@ -62,6 +63,7 @@ class Reconciler:
         self._period_seconds = period_seconds
         self._quiet_seconds = quiet_seconds
         self._equal_failures = equal_failures
+        self._before_a_row = EqualFailures()
 
     async def run(self) -> None:
         """Until cancelled. One process at a time does the work; the others stand by."""
@@ -74,7 +76,9 @@ class Reconciler:
             await asyncio.sleep(self._period_seconds)
 
     async def look_once(self) -> None:
-        for row in await self._runs.open_runs(quiet_seconds=self._quiet_seconds):
+        rows = await self._runs.open_runs(quiet_seconds=self._quiet_seconds)
+        self._before_a_row.keep({row.run_id for row in rows})
+        for row in rows:
             outcome = await self._verdict(row)
             if outcome is not None:
                 await self._close(row, outcome)
@@ -111,6 +115,28 @@ class Reconciler:
         answer = await self._client.workflow_service.get_workflow_execution_history_reverse(asked)
         return answer.history.events
 
+    def _wedged_phase(self, row: OpenRunRow, description: WorkflowExecutionDescription) -> Outcome | None:
+        """A phase that keeps failing before it has a row."""
+        raw: DescribeWorkflowExecutionResponse = description.raw_description
+        for pending in raw.pending_activities:
+            phase, told = (row.run_id, pending.activity_id), pending.last_failure.message
+            if not told or pending.last_failure.application_failure_info.type in _COUNTED:
+                self._before_a_row.none(phase)
+                continue
+            failures = self._before_a_row.count(phase, told, pending.attempt)
+            if failures >= self._equal_failures:
+                return Outcome(
+                    kind=OutcomeKind.PHASE_ERROR,
+                    detail=row.phase or pending.activity_id,
+                    error=PhaseError(
+                        kind=ErrorKind.INTERNAL,
+                        message=f"The phase failed {failures} times before it could start: {told}",
+                        excerpt=pending.last_failure.stack_trace[-EXCERPT_LIMIT:],
+                        hint="A worker without this code, or a message it cannot read: update or restart the worker.",
+                    ),
+                )
+        return None
+
     async def _verdict(self, row: OpenRunRow) -> Outcome | None:
         handle = self._client.get_workflow_handle(row.workflow_id)
         try:
@@ -124,7 +150,7 @@ class Reconciler:
             return _ended(OutcomeKind.CANCELLED, f"Its workflow was terminated in Temporal{told}.")
         if description.status in _CLOSED:
             return _ended(*_CLOSED[description.status])
-        wedged = _wedged_phase(row, description, self._equal_failures)
+        wedged = self._wedged_phase(row, description)
         if wedged is None and description.raw_description.pending_workflow_task.attempt > self._equal_failures:
             wedged = _wedged_task(description, await self._task_failure(row.workflow_id))
         if wedged is not None:
@@ -141,26 +167,6 @@ def _ended(kind: OutcomeKind, message: str) -> Outcome:
             hint="What it had done is kept below; start the run again when it is wanted.",
         ),
     )
-
-
-def _wedged_phase(row: OpenRunRow, description: WorkflowExecutionDescription, equal_failures: int) -> Outcome | None:
-    """A phase that keeps failing before it has a row."""
-    raw: DescribeWorkflowExecutionResponse = description.raw_description
-    for pending in raw.pending_activities:
-        told = pending.last_failure.message
-        before_a_row = pending.last_failure.application_failure_info.type not in _COUNTED
-        if pending.attempt > equal_failures and before_a_row:
-            return Outcome(
-                kind=OutcomeKind.PHASE_ERROR,
-                detail=row.phase or pending.activity_id,
-                error=PhaseError(
-                    kind=ErrorKind.INTERNAL,
-                    message=f"The phase failed {pending.attempt - 1} times before it could start: {told}",
-                    excerpt=pending.last_failure.stack_trace[-EXCERPT_LIMIT:],
-                    hint="A worker without this code, or a message it cannot read: update or restart the worker.",
-                ),
-            )
-    return None
 
 
 def _wedged_task(description: WorkflowExecutionDescription, failure: Failure | None) -> Outcome:

@@ -54,9 +54,10 @@ class _BucketRequest(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _refused(self) -> bool:
-        if self.server.answer_with is not None:
-            self._answer(self.server.answer_with, b"<Error><Code>Refused</Code></Error>")
-        return self.server.answer_with is not None
+        status = self.server.answer_with  # read once: who has the answer may change it
+        if status is not None:
+            self._answer(status, b"<Error><Code>Refused</Code></Error>")
+        return status is not None
 
     def _answer(self, status: int, body: bytes, *, etag: bool = False, range_: str = "") -> None:
         self.send_response(status)
