@@ -1,6 +1,7 @@
 """What the readers of JSON event streams share: lines, JSON, and the count of what is unknown."""
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,7 @@ NO_JSON = "(no JSON)"
 OVERSIZED = "(oversized line)"
 
 
-class JsonLines:
+class JsonLines(ABC):
     """Subclasses read one object. A line that is no JSON object is Unknown, and so is what a subclass does not know."""
 
     def __init__(self, limit_bytes: int = LINE_LIMIT_BYTES) -> None:
@@ -28,9 +29,9 @@ class JsonLines:
     def finish(self) -> list[AgentEvent]:
         return [event for line in self._lines.finish() for event in self._read(line)]
 
+    @abstractmethod
     def read(self, event: dict[str, Any]) -> list[AgentEvent] | None:
         """The events that one object tells; None: its type is unknown."""
-        raise NotImplementedError
 
     def _read(self, line: bytes | Oversized) -> list[AgentEvent]:
         if isinstance(line, Oversized):

@@ -14,14 +14,14 @@ from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
 from pydantic_ai.providers.anthropic import AnthropicProvider as WireProvider
 
-from adapters.providers.conversation import finish_of, text_of, tool_calls_of, wire_messages, wire_parameters
+from adapters.providers.conversation import wire_messages, wire_parameters
 from adapters.providers.credentials import credential
 from adapters.providers.prices import ANTHROPIC_URL
-from adapters.providers.wire import Exchange, exchange
-from adapters.providers.wire_errors import FOREIGN, from_exception, from_response, unusable
+from adapters.providers.replies import reply_of
+from adapters.providers.wire import exchange
+from adapters.providers.wire_errors import FOREIGN, from_exception
 from domain.models.messages import CallRefused, ModelReply, ModelRequest, TokenUsage
 from domain.models.policy import ProviderSettings
-from domain.runs.failure import ErrorKind
 from domain.secrets import SecretResolver
 
 API_VERSION = "2023-06-01"
@@ -62,7 +62,7 @@ class AnthropicProvider:
                 refused = from_exception(error, what, seen)
         if refused is not None:
             raise refused
-        return _reply(response, seen, what, request)
+        return reply_of(response, usage_of(json.loads(seen.body or "{}").get("usage")), seen, what, request)
 
 
 def messages_url(settings: ProviderSettings) -> str:
@@ -101,27 +101,6 @@ def _settings(request: ModelRequest) -> AnthropicModelSettings:
     if request.tools:
         settings["anthropic_cache"] = True
     return settings
-
-
-def _reply(response: ModelResponse, seen: Exchange, what: str, request: ModelRequest) -> ModelReply:
-    """Raises CallRefused when the response carries an error, was refused by the model, or is empty (an empty turn
-    where tools were offered goes to the caller, who counts it)."""
-    reply = ModelReply(
-        text=text_of(response),
-        usage=usage_of(json.loads(seen.body or "{}").get("usage")),
-        model_answered=response.model_name,
-        provider_response_id=response.provider_response_id,
-        tool_calls=tool_calls_of(response),
-        finish=finish_of(response),
-    )
-    refused = from_response(what, seen, reply)
-    if refused is not None:
-        raise refused
-    if response.finish_reason == "content_filter":
-        raise unusable(ErrorKind.CONTENT_FILTERED, what, "refused to answer, or a filter cut its answer", reply)
-    if not reply.text and not request.tools:
-        raise unusable(ErrorKind.MALFORMED_RESPONSE, what, "answered without any text", reply)
-    return reply
 
 
 def usage_of(usage: object) -> TokenUsage:

@@ -10,19 +10,18 @@ import httpx2
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
 from pydantic_ai.direct import model_request
-from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from adapters.providers.conversation import finish_of, text_of, tool_calls_of, wire_messages, wire_parameters
+from adapters.providers.conversation import wire_messages, wire_parameters
 from adapters.providers.credentials import credential
 from adapters.providers.prices import OPENAI_URL
-from adapters.providers.wire import Exchange, exchange
-from adapters.providers.wire_errors import FOREIGN, from_exception, from_response, unusable
+from adapters.providers.replies import reply_of
+from adapters.providers.wire import exchange
+from adapters.providers.wire_errors import FOREIGN, from_exception
 from domain.models.messages import CallRefused, ModelReply, ModelRequest, TokenUsage
 from domain.models.policy import ProviderSettings
-from domain.runs.failure import ErrorKind
 from domain.secrets import SecretResolver
 
 ROLE_HEADER = "x-millwright-role"
@@ -63,7 +62,7 @@ class OpenAICompatibleProvider:
                 refused = from_exception(error, what, seen)
         if refused is not None:
             raise refused
-        return _reply(response, seen, what, request)
+        return reply_of(response, _usage(seen.body or ""), seen, what, request)
 
 
 class _ChatModel(OpenAIChatModel):
@@ -87,27 +86,6 @@ def _settings(request: ModelRequest) -> OpenAIChatModelSettings:
     if request.seed is not None:
         settings["seed"] = request.seed
     return settings
-
-
-def _reply(response: ModelResponse, seen: Exchange, what: str, request: ModelRequest) -> ModelReply:
-    """Raises CallRefused when the response carries an error, was filtered, or is empty. An empty one where tools were
-    offered is a badly formed turn: it goes to the caller, who counts it."""
-    reply = ModelReply(
-        text=text_of(response),
-        usage=_usage(seen.body or ""),
-        model_answered=response.model_name,
-        provider_response_id=response.provider_response_id,
-        tool_calls=tool_calls_of(response),
-        finish=finish_of(response),
-    )
-    refused = from_response(what, seen, reply)
-    if refused is not None:
-        raise refused
-    if response.finish_reason == "content_filter":
-        raise unusable(ErrorKind.CONTENT_FILTERED, what, "refused to answer, or a filter cut its answer", reply)
-    if not reply.text and not request.tools:
-        raise unusable(ErrorKind.MALFORMED_RESPONSE, what, "answered without any text", reply)
-    return reply
 
 
 def _usage(body: str) -> TokenUsage:

@@ -1,10 +1,12 @@
 """OpenAI's chat completions -> our messages and tools."""
 
+from adapters.gateway.parts import joined_text
 from adapters.gateway.reading import count, items, obj, text
 from adapters.gateway.translated import Conversation, Translated
 from adapters.gateway.untranslatable import Refusals
 from domain.models.messages import Speaker, ToolCall, ToolSpec
 
+_TEXT = frozenset({"text", "refusal"})
 _TUNING = (
     "temperature top_p frequency_penalty presence_penalty user metadata store service_tier reasoning_effort reasoning "
     "verbosity parallel_tool_calls prompt_cache_key prompt_cache_retention safety_identifier stream_options usage"
@@ -38,7 +40,7 @@ def read_chat(body: dict[str, object], refusals: Refusals) -> Translated:
 
 def _message(message: dict[str, object], path: str, conversation: Conversation, refusals: Refusals) -> None:
     role = message.get("role")
-    said = _content(message.get("content"), f"{path}.content", refusals)
+    said = joined_text(message.get("content"), f"{path}.content", refusals, kinds=_TEXT)
     refusals.rest(
         message,
         path,
@@ -67,18 +69,6 @@ def _message(message: dict[str, object], path: str, conversation: Conversation, 
             conversation.result(text(message.get("tool_call_id")), said)
         case _:
             refusals.add(f"{path} of role {role}")
-
-
-def _content(content: object, path: str, refusals: Refusals) -> str:
-    if isinstance(content, str) or content is None:
-        return text(content)
-    found: list[str] = []
-    for index, part in enumerate(map(obj, items(content))):
-        if part.get("type") in ("text", "refusal"):
-            found.append(text(part.get("text")) or text(part.get("refusal")))
-        else:
-            refusals.add(f"{path}[{index}] of type {part.get('type')}")
-    return "\n".join(found)
 
 
 def _tools(body: dict[str, object], refusals: Refusals) -> tuple[ToolSpec, ...]:

@@ -1,10 +1,12 @@
 """OpenAI's responses -> our messages and tools. Only whole conversations: nothing is stored for a client."""
 
+from adapters.gateway.parts import joined_text
 from adapters.gateway.reading import count, items, obj, text
 from adapters.gateway.translated import Conversation, Translated
 from adapters.gateway.untranslatable import Refusals
 from domain.models.messages import Speaker, ToolCall, ToolSpec
 
+_TEXT = frozenset({"input_text", "output_text", "text", "refusal"})
 _TUNING = (
     "temperature top_p user metadata store service_tier reasoning parallel_tool_calls prompt_cache_key "
     "prompt_cache_retention safety_identifier stream_options include truncation client_metadata top_logprobs"
@@ -50,7 +52,7 @@ def _item(item: dict[str, object], path: str, conversation: Conversation, refusa
             if speaker is None:
                 refusals.add(f"{path} of role {item.get('role')}")
             else:
-                conversation.say(speaker, _content(item.get("content"), f"{path}.content", refusals))
+                conversation.say(speaker, joined_text(item.get("content"), f"{path}.content", refusals, kinds=_TEXT))
         case "function_call":
             conversation.call(
                 ToolCall(
@@ -58,23 +60,13 @@ def _item(item: dict[str, object], path: str, conversation: Conversation, refusa
                 )
             )
         case "function_call_output":
-            conversation.result(text(item.get("call_id")), _content(item.get("output"), f"{path}.output", refusals))
+            conversation.result(
+                text(item.get("call_id")), joined_text(item.get("output"), f"{path}.output", refusals, kinds=_TEXT)
+            )
         case "reasoning":
             pass  # of another model: it says nothing to this one
         case other:
             refusals.add(f"{path} of type {other}")
-
-
-def _content(content: object, path: str, refusals: Refusals) -> str:
-    if isinstance(content, str) or content is None:
-        return text(content)
-    found: list[str] = []
-    for index, part in enumerate(map(obj, items(content))):
-        if part.get("type") in ("input_text", "output_text", "text", "refusal"):
-            found.append(text(part.get("text")) or text(part.get("refusal")))
-        else:
-            refusals.add(f"{path}[{index}] of type {part.get('type')}")
-    return "\n".join(found)
 
 
 def _tools(body: dict[str, object], refusals: Refusals) -> tuple[ToolSpec, ...]:
