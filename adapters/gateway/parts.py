@@ -4,7 +4,7 @@ from adapters.gateway.reading import items, obj, text
 from adapters.gateway.untranslatable import Refusals
 
 
-def joined_text(content: object, path: str, refusals: Refusals, *, kinds: frozenset[str]) -> str:
+def joined_text(content: object, path: str, refusals: Refusals, *, kinds: tuple[str, ...]) -> str:
     """The text of all parts of these kinds; any other kind is refused by name."""
     if isinstance(content, str) or content is None:
         return text(content)

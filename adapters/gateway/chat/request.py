@@ -6,7 +6,7 @@ from adapters.gateway.translated import Conversation, Translated
 from adapters.gateway.untranslatable import Refusals
 from domain.models.messages import Speaker, ToolCall, ToolSpec
 
-_TEXT = frozenset({"text", "refusal"})
+_TEXT = ("text", "refusal")
 _TUNING = (
     "temperature top_p frequency_penalty presence_penalty user metadata store service_tier reasoning_effort reasoning "
     "verbosity parallel_tool_calls prompt_cache_key prompt_cache_retention safety_identifier stream_options usage"

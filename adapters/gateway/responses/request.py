@@ -6,7 +6,7 @@ from adapters.gateway.translated import Conversation, Translated
 from adapters.gateway.untranslatable import Refusals
 from domain.models.messages import Speaker, ToolCall, ToolSpec
 
-_TEXT = frozenset({"input_text", "output_text", "text", "refusal"})
+_TEXT = ("input_text", "output_text", "text", "refusal")
 _TUNING = (
     "temperature top_p user metadata store service_tier reasoning parallel_tool_calls prompt_cache_key "
     "prompt_cache_retention safety_identifier stream_options include truncation client_metadata top_logprobs"
